@@ -1,0 +1,197 @@
+"""What commands print: text made safe, tables, times, durations and JSON."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+# A pipe has no width: each row stays on its line, for whatever reads it.
+ENDLESS = 100_000
+GAP = "  "
+STYLES: Mapping[str, str] = {
+    "completed": "green",
+    "granted": "green",
+    "running": "cyan",
+    "pending": "yellow",
+    "suspended": "yellow",
+    "in_doubt": "bold magenta",
+    "failed": "red",
+    "rejected": "red",
+    "expired": "red",
+    "cancelled": "dim",
+    "withdrawn": "dim",
+}
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def safe(text: str) -> str:
+    """The text on one line, with everything escaped that a terminal would obey instead of show."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return ascii(character)[1:-1]
+
+
+def safe_lines(text: str) -> str:
+    """The same for a text of several lines, which stay as they are."""
+    return "\n".join(safe(line.expandtabs(4)) for line in text.splitlines())
+
+
+def shortened(text: str, length: int) -> str:
+    """The beginning of a text that is too long, with the number of characters left out."""
+    if len(text) <= length:
+        return text
+    return f"{text[:length]}… ({len(text) - length} more characters)"
+
+
+def styled(word: str) -> Text:
+    """A status in its colour."""
+    return Text(safe(word), style=STYLES.get(word, ""))
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Somebody else's text, safe to print. No markup is read in it."""
+    return Text(safe(text), style=style)
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: 350 ms, 1.2 s, 4 min 10 s, 3 h 5 min, 2 d."""
+    if seconds < 0.9995:
+        return f"{max(seconds, 0.0) * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    rest, parts = round(seconds), []
+    for name, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count} {name}" if count else "")
+    return " ".join(part for part in parts[:2] if part)
+
+
+def age(at: float, now: float) -> str:
+    """How long ago, or how soon, in the largest unit."""
+    gap = abs(now - at)
+    if gap < 1:
+        return "just now" if at <= now else "now"
+    name, size = next(unit for unit in _UNITS if gap >= unit[1])
+    length = f"{int(gap / size)} {name}"
+    return f"{length} ago" if at <= now else f"in {length}"
+
+
+def local(at: float) -> datetime:
+    """A moment in the zone of this machine."""
+    return datetime.fromtimestamp(at, UTC).astimezone()
+
+
+def moment(at: float, now: float) -> str:
+    """A moment for people: local date and time, and how far it is from now."""
+    return f"{local(at):%Y-%m-%d %H:%M:%S} ({age(at, now)})"
+
+
+def short_moment(at: float, now: float) -> str:
+    """The same for a column: the time of today, or else the day."""
+    then, today = local(at), local(now)
+    if then.date() == today.date():
+        return f"{then:%H:%M:%S} ({age(at, now)})"
+    return f"{then:%m-%d %H:%M} ({age(at, now)})" if then.year == today.year else f"{then:%Y-%m-%d} ({age(at, now)})"
+
+
+def iso(at: float | None) -> str | None:
+    """A moment for programs: UTC, to the millisecond."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def json_text(value: Any) -> str:
+    """A JSON document that is safe to print as well."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # What is left unprintable stands inside strings, where JSON has an escape of its own for it.
+    return re.sub(r"[^\n -~]", lambda found: found[0] if found[0].isprintable() else _json_escape(found[0]), text)
+
+
+def _json_escape(character: str) -> str:
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else json.dumps(character)[1:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table. Its notes stand at its end if there is room in the whole table, else under it."""
+
+    cells: Sequence[Text]
+    notes: Sequence[Text] = ()
+
+
+class Screen:
+    """Where a command prints. `now` is the moment that ages are counted from."""
+
+    def __init__(self, now: float, file: TextIO | None = None) -> None:
+        self.now = now
+        stream = sys.stdout if file is None else file
+        width = None if stream.isatty() or os.environ.get("COLUMNS") else ENDLESS
+        self._console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+    @property
+    def width(self) -> int:
+        return self._console.width
+
+    def say(self, text: str | Text = "", style: str = "") -> None:
+        """Print a line of our own words; text of others comes as `plain`."""
+        line = Text(text, style=style) if isinstance(text, str) else text
+        self._console.print(line, soft_wrap=self.width == ENDLESS)
+
+    def title(self, text: str | Text) -> None:
+        """Print a heading, after an empty line."""
+        self.say()
+        self.say(Text.assemble(text, style="bold"))
+
+    def json(self, value: Any) -> None:
+        """Print one JSON document."""
+        self._console.out(json_text(value), highlight=False)
+
+    def fields(self, pairs: Iterable[tuple[str, Text | str]]) -> None:
+        """Print facts, one a line, with their names on the left; a fact without a name belongs to the one above."""
+        listed = [(name, plain(value) if isinstance(value, str) else value) for name, value in pairs]
+        left = max((len(name) for name, _ in listed), default=0)
+        for name, value in listed:
+            self._hanging(Text(f"{GAP}{name.ljust(left)}{GAP}", style="dim"), value)
+
+    def _hanging(self, label: Text, value: Text) -> None:
+        room = max(self.width - label.cell_len, 20)
+        first, *rest = value.wrap(self._console, room) or [Text()]
+        self.say(label + first)
+        for line in rest:
+            self.say(Text(" " * label.cell_len) + line)
+
+    def table(self, headers: Sequence[str], rows: Sequence[Row], note: str = "") -> None:
+        """Print rows under headers; a header that begins with `>` has its column set to the right."""
+        sides = [header.startswith(">") for header in headers]
+        names = [Text(header.removeprefix(">"), style="bold") for header in headers]
+        widths = [max(cell.cell_len for cell in column) for column in zip(names, *(row.cells for row in rows), strict=True)]
+        room = self.width - sum(widths) - len(GAP) * len(widths)
+        tails = [Text(" · ").join(row.notes) for row in rows]
+        beside = any(tails) and all(tail.cell_len <= room for tail in tails)
+        self.say(_line(names, widths, sides, Text(note if beside else "", style="bold")))
+        for row, tail in zip(rows, tails, strict=True):
+            self.say(_line(row.cells, widths, sides, tail if beside else Text()))
+            for each in () if beside else row.notes:
+                self._hanging(Text(" " * 4), each)
+
+
+def _line(cells: Sequence[Text], widths: Sequence[int], sides: Sequence[bool], tail: Text) -> Text:
+    line = Text()
+    for cell, width, to_the_right in zip(cells, widths, sides, strict=True):
+        blank = " " * (width - cell.cell_len)
+        line.append_text(Text(blank) + cell if to_the_right else cell + blank).append(GAP)
+    line.append_text(tail)
+    line.rstrip()
+    return line

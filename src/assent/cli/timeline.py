@@ -1,0 +1,119 @@
+"""Events in words, in order."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pydantic_core
+from rich.text import Text
+
+from assent.cli.output import Row, iso, local, plain, safe, shortened, span
+from assent.cli.waiting import waits_of_event
+from assent.codec import from_json
+from assent.store import ApprovalRecord, Event
+
+# Longer values are in `assent events`.
+LONGEST_VALUE = 160
+WITHHELD = "@withheld:"
+
+
+def event_facts(event: Event) -> dict[str, Any]:
+    """An event for programs."""
+    return {
+        "seq": event.seq,
+        "at": iso(event.at),
+        "type": event.type,
+        "op": event.op,
+        "name": event.name,
+        "attempt": event.attempt,
+        "started_at": iso(event.started_at),
+        "arguments": value_of(event.arguments),
+        "value": value_of(event.value),
+    }
+
+
+def value_of(text: str | None) -> Any:
+    """A recorded value; the text itself where no value was kept."""
+    if text is None or text.startswith(WITHHELD):
+        return text
+    return from_json(text)
+
+
+def timeline_rows(events: Sequence[Event], approvals: Mapping[str, ApprovalRecord], now: float) -> list[Row]:
+    """The events of one execution: time, offset from the first, event, name, attempt, duration, and what it says."""
+    begin = events[0].at if events else now
+    return [_row(event, begin, approvals, now) for event in events]
+
+
+def _row(event: Event, begin: float, approvals: Mapping[str, ApprovalRecord], now: float) -> Row:
+    cells = [
+        Text(f"{local(event.at):%H:%M:%S}"),
+        Text(f"+{span(event.at - begin)}", style="dim"),
+        Text(safe(event.type), style=_style(event.type)),
+        plain(event.name or ""),
+        Text(f"#{event.attempt}" if event.attempt and event.attempt > 1 else ""),
+        Text(_duration(event), style="dim"),
+    ]
+    said = event_in_words(event, approvals, now)
+    return Row(cells, [plain(shortened(said, LONGEST_VALUE))] if said else [])
+
+
+def _duration(event: Event) -> str:
+    has_one = event.started_at is not None and event.type != "step.started"
+    return span(event.at - event.started_at) if has_one and event.started_at is not None else ""
+
+
+def _style(type: str) -> str:
+    match type.rpartition(".")[2]:
+        case "failed" | "rejected" | "refused" | "expired":
+            return "red"
+        case "completed" | "granted" | "passed":
+            return "green"
+        case "in_doubt":
+            return "bold magenta"
+        case "retried" | "warned" | "suspended" | "requested":
+            return "yellow"
+        case _:
+            return ""
+
+
+def event_in_words(event: Event, approvals: Mapping[str, ApprovalRecord], now: float) -> str:
+    """What an event says beside its type and name, not yet safe to print."""
+    value = value_of(event.value)
+    match event.type:
+        case "execution.suspended":
+            return "waits for " + ", and ".join(waits_of_event(value, approvals, now))
+        case "execution.failed" | "step.failed" | "step.retried":
+            return failure_in_words(value)
+        case "step.completed":
+            return f"{_call(event)} → {compact(value)}".lstrip()
+        case _:
+            return " ".join(part for part in (_call(event), facts_in_words(value)) if part)
+
+
+def failure_in_words(failure: Any) -> str:
+    """A recorded error: its type and message."""
+    if not isinstance(failure, dict):
+        return compact(failure)
+    name = str(failure.get("type", "")).rpartition(":")[2]
+    return f"{name}: {failure.get('message', '')}".rstrip(": ")
+
+
+def _call(event: Event) -> str:
+    arguments = value_of(event.arguments)
+    return f"({facts_in_words(arguments)})" if arguments else ""
+
+
+def facts_in_words(value: Any) -> str:
+    """JSON data on one line; the pairs of an object as `name=value`."""
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        return compact(value)
+    return " ".join(f"{name}={compact(each)}" for name, each in value.items())
+
+
+def compact(value: Any) -> str:
+    """JSON on one line."""
+    if isinstance(value, str) and value.startswith(WITHHELD):
+        return "(not kept)"
+    return pydantic_core.to_json(value).decode()

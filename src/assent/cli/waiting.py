@@ -1,0 +1,143 @@
+"""What executions wait for, in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assent.cli.output import moment
+from assent.codec import from_json
+from assent.governance.approvals import ApprovalRequest, intact_request, person
+from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Status, Store, VerdictRecord, WorkerRecord
+
+APPROVAL = "approval:"
+CHILD = "child:"
+# A timer that is due when an approval expires is the approval's own.
+SAME_MOMENT = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """The workers whose leases hold, and what they can drive."""
+
+    present: Mapping[str, WorkerRecord]
+    skills: frozenset[str]  # "name@version"
+
+    def can_drive(self, record: ExecutionRecord) -> bool:
+        return f"{record.name}@{record.version}" in self.skills
+
+    def drives(self, record: ExecutionRecord) -> bool:
+        return record.owner in self.present
+
+
+async def staff_of(store: Store, now: float) -> Staff:
+    """Who is at work on this store."""
+    present = {worker.id: worker for worker in await store.workers() if worker.expires_at > now}
+    return Staff(present, frozenset(name for worker in present.values() for name in from_json(worker.workflows)))
+
+
+async def approvals_awaited(store: Store, records: Iterable[ExecutionRecord]) -> dict[str, ApprovalRecord]:
+    """The approvals that these executions wait for, by id."""
+    ids = [name.removeprefix(APPROVAL) for record in records for name in signals_awaited(record)]
+    found = [await store.approval(id) for id in ids]
+    return {approval.id: approval for approval in found if approval is not None}
+
+
+def signals_awaited(record: ExecutionRecord) -> list[str]:
+    """The names of the signals that an execution waits for."""
+    return [each["name"] for each in from_json(record.waits) if each["for"] == "signal"]
+
+
+def waits_in_words(
+    record: ExecutionRecord, approvals: Mapping[str, ApprovalRecord], staff: Staff, now: float
+) -> list[str]:
+    """What an execution waits for; first a worker, if that is what it lacks."""
+    if record.status.is_final:
+        return []
+    lack = _lack_of_worker(record, staff, now)
+    return ([lack] if lack else []) + waits_of_event(from_json(record.waits), approvals, now)
+
+
+def waits_of_event(
+    waits: Sequence[Mapping[str, Any]], approvals: Mapping[str, ApprovalRecord], now: float
+) -> list[str]:
+    """What a suspension says it waits for."""
+    awaited = [approvals.get(wait.get("name", "").removeprefix(APPROVAL)) for wait in waits]
+    expiries = [each.expires_at for each in awaited if each is not None and each.expires_at is not None]
+    return [_in_words(wait, approvals, now) for wait in waits if not _is_expiry(wait, expiries)]
+
+
+def _is_expiry(wait: Mapping[str, Any], expiries: Sequence[float]) -> bool:
+    return wait["for"] == "timer" and any(abs(wait["due"] - expiry) < SAME_MOMENT for expiry in expiries)
+
+
+def _lack_of_worker(record: ExecutionRecord, staff: Staff, now: float) -> str | None:
+    if staff.drives(record):
+        return None
+    is_due = record.owner is not None or (record.wake_at is not None and record.wake_at <= now)
+    if not is_due:
+        return None
+    if staff.can_drive(record):
+        return "a worker, which will take it up in a moment"
+    return f"a worker that has {record.name} version {record.version}; start one: assent worker FILE"
+
+
+def _in_words(wait: Mapping[str, Any], approvals: Mapping[str, ApprovalRecord], now: float) -> str:
+    match wait["for"]:
+        case "timer":
+            return f"a timer until {moment(wait['due'], now)}"
+        case "signal":
+            return _signal_in_words(wait["name"], approvals, now)
+        case "resolve":
+            return f"somebody to say whether {wait['name']} has happened: assent resolve"
+        case "code":
+            return f"code that fits its journal: {wait['error']}"
+        case other:
+            return f"{other} {wait.get('name', '')}".rstrip()
+
+
+def _signal_in_words(name: str, approvals: Mapping[str, ApprovalRecord], now: float) -> str:
+    if name.startswith(CHILD):
+        return f"execution {name.removeprefix(CHILD)}"
+    if not name.startswith(APPROVAL):
+        return f"signal {name}"
+    approval = approvals.get(name.removeprefix(APPROVAL))
+    return approval_in_words(approval, now) if approval else f"approval {name.removeprefix(APPROVAL)}"
+
+
+def approval_in_words(approval: ApprovalRecord, now: float) -> str:
+    """An approval as something to wait for: by whom, and until when."""
+    until = f" until {moment(approval.expires_at, now)}" if approval.expires_at is not None else ""
+    return f"approval {approval.id} by {electorate_in_words(intact_request(approval))}{until}"
+
+
+def electorate_in_words(request: ApprovalRequest | None) -> str:
+    """Who may decide: all of several, some of them, or one."""
+    if request is None:
+        return "nobody: its request was changed after it was made"
+    names = request.electorate
+    if request.quorum < len(names) and request.quorum > 1:
+        return f"{request.quorum} of {', '.join(names)}"
+    return (" and " if request.quorum > 1 else " or ").join(names)
+
+
+def votes(request: ApprovalRequest, verdicts: Iterable[VerdictRecord]) -> int:
+    """How many different approvers have approved so far."""
+    entitled = {person(name) for name in request.electorate}
+    since = request.escalated_at or 0.0
+    counted = (one for one in verdicts if one.refusal is None and one.decision == "approve" and one.at >= since)
+    return len({person(one.approver) for one in counted} & entitled)
+
+
+def is_open(approval: ApprovalRecord, now: float) -> bool:
+    """Whether a verdict could still count."""
+    in_time = approval.expires_at is None or approval.expires_at > now
+    return approval.status is ApprovalStatus.PENDING and in_time
+
+
+def is_in_doubt(record: ExecutionRecord) -> bool:
+    return record.status is Status.IN_DOUBT
+
+
+def steps_in_doubt(record: ExecutionRecord) -> list[str]:
+    """The names of the steps of which nobody knows whether they happened."""
+    return [each["name"] for each in from_json(record.waits) if each["for"] == "resolve"]

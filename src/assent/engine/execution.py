@@ -1,0 +1,302 @@
+"""One execution in memory: workflow code on its own loop, and the ops that it has open.
+
+Workflow code opens ops (steps, timers, signal waits); whoever drives the execution takes them with `take_opened`, sees to
+them, and hands each completion back with `settle`, `fire` or `receive`, followed by `advance`. This class does no I/O and
+knows no journal, so live and replayed executions are the same thing.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import zlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from random import Random  # noqa: TID251 - seeded by the execution's id, so that it yields the same numbers on replay
+from typing import Any
+
+from assent.codec import Codec
+from assent.engine.loop import DeterministicLoop, Discarded, DurableTimer
+from assent.engine.ops import ExecutionInfo, Note, Op, SignalOp, StepOp, StepSpec, TimerOp
+from assent.errors import CodecError
+from assent.store import ApprovalRecord, Permit
+
+
+class LiveExecution:
+    """Workflow code at work.
+
+    Completions must be handed in one at a time, in the order in which they were journaled, each followed by `advance`.
+    """
+
+    def __init__(self, info: ExecutionInfo, *, patches: frozenset[str] = frozenset(), known_ops: int = 0) -> None:
+        self.info = info
+        self.known_ops = known_ops  # how many ops the journal has seen opened
+        self.pending_completions = 0  # recorded completions still to be handed in
+        self.patches = dict.fromkeys(patches, True)  # by name, whether the code behind it runs
+        self.ops: list[str] = []  # every op ever opened, as text; its place is its number
+        self.steps: dict[int, StepOp] = {}
+        self.timers: dict[int, TimerOp] = {}
+        self.signals: dict[int, SignalOp] = {}
+        self.cancel_reason: str | None = None
+        self._opened: list[Op] = []
+        self._cancelling: list[StepOp] = []
+        self._new_patches: list[str] = []
+        self._unclaimed: dict[str, list[str]] = {}
+        self._due: list[tuple[float, int]] = []  # a heap of timers; cancelled ones are dropped when they come up
+        self._discarded = False
+        self._random: Random | None = None
+        self.loop = DeterministicLoop(
+            now=info.started_at,
+            seed=zlib.crc32(info.id.encode()),
+            open_timer=self._open_timer,
+            close_timer=self._close_timer,
+        )
+        self.loop.execution = self
+        self._main: asyncio.Task[Any] | None = None
+
+    def begin(self, program: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Make the workflow code ready to run; `advance` runs it."""
+        self._main = self.loop.create_task(self._run(program))
+
+    def advance(self) -> None:
+        """Run workflow code until everything in it waits."""
+        self.loop.drain()
+
+    def discard(self) -> None:
+        """Drop the workflow code from memory where it stands. It can open no ops while it is being closed."""
+        self._discarded = True
+        self.loop.discard()
+
+    @property
+    def done(self) -> bool:
+        return self._main is not None and self._main.done()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing that could happen would make it go on, short of cancelling it."""
+        return not (self.steps or self.timers or self.signals or self.done)
+
+    @property
+    def random(self) -> Random:
+        """Numbers that are the same on replay."""
+        if self._random is None:
+            self._random = Random(self.info.id)  # noqa: S311 - repeatable on purpose
+        return self._random
+
+    def result(self) -> Any:
+        """The value that the workflow returned; raises what it raised."""
+        assert self._main is not None
+        return self._main.result()
+
+    def take_opened(self) -> Sequence[Op]:
+        """The ops opened since the last call, in order."""
+        if not self._opened:
+            return ()
+        opened, self._opened = self._opened, []
+        return opened
+
+    def take_cancelling(self) -> Sequence[StepOp]:
+        """The steps that workflow code has cancelled since the last call; it waits for how each of them ends."""
+        if not self._cancelling:
+            return ()
+        cancelling, self._cancelling = self._cancelling, []
+        return cancelling
+
+    def take_patches(self) -> Sequence[str]:
+        """The patches that were decided for since the last call."""
+        if not self._new_patches:
+            return ()
+        patches, self._new_patches = self._new_patches, []
+        return patches
+
+    def next_timer(self) -> TimerOp | None:
+        """The open timer that is due first."""
+        while self._due:
+            op = self.timers.get(self._due[0][1])
+            if op is not None:
+                return op
+            heapq.heappop(self._due)
+        return None
+
+    def take_due(self, now: float) -> list[TimerOp]:
+        """The open timers that are due, first due first. Each is given out once."""
+        due: list[TimerOp] = []
+        while (op := self.next_timer()) is not None and op.due <= now:
+            heapq.heappop(self._due)
+            due.append(op)
+        return due
+
+    # Completions.
+
+    def settle(self, index: int, at: float, value: Any = None, error: BaseException | None = None) -> None:
+        """Hand a step's outcome to the code that waits for it."""
+        self._set_time(at)
+        op = self.steps.pop(index)
+        op.settled = True
+        if op.future.done():
+            return
+        if error is None:
+            op.future.set_result(value)
+        elif isinstance(error, asyncio.CancelledError):
+            op.future.cancel()
+        else:
+            op.future.set_exception(error)
+
+    def fire(self, index: int, at: float) -> None:
+        """Fire a timer. One that workflow code has cancelled meanwhile stays silent."""
+        self._set_time(at)
+        op = self.timers.pop(index, None)
+        if op is not None:
+            self.loop.fire(op.handle)
+
+    def receive(self, index: int, name: str, text: str, at: float) -> None:
+        """Hand over a message. If its wait has been given up meanwhile, another wait of that name gets it."""
+        self._set_time(at)
+        op = self.signals.get(index)
+        if op is not None:
+            self._hand_over(op, op.codec.decode(text))
+            return
+        for other in [other for other in self.signals.values() if other.name == name]:
+            with contextlib.suppress(CodecError):
+                self._hand_over(other, other.codec.decode(text))
+                return
+        self._unclaimed.setdefault(name, []).append(text)
+
+    def _hand_over(self, op: SignalOp, value: Any) -> None:
+        del self.signals[op.index]
+        if not op.future.done():
+            op.future.set_result(value)
+
+    def cancel(self, reason: str, at: float) -> None:
+        """Cancel the workflow's main task."""
+        self._set_time(at)
+        self.cancel_reason = reason
+        assert self._main is not None
+        self._main.cancel(reason)
+
+    def _set_time(self, at: float) -> None:
+        # The wall clock may step back between two workers; time in a workflow never does.
+        if at > self.loop.now:
+            self.loop.now = at
+
+    # What workflow code asks for.
+
+    async def run_step(
+        self,
+        spec: StepSpec,
+        arguments: Mapping[str, Any],
+        *,
+        permit: Permit | None = None,
+        notes: Sequence[Note] = (),
+    ) -> Any:
+        """Perform a step, with its retries: each attempt is an op of its own, and each wait a timer."""
+        op = self._open_step(spec, arguments)
+        op.permit, op.notes = permit, notes
+        if spec.retry is None:
+            return await self._outcome(op)
+        while True:
+            try:
+                return await self._outcome(op)
+            except Exception as error:
+                if not spec.repeats(op.attempt, error):
+                    raise
+            await asyncio.sleep(spec.retry.wait_before(op.attempt + 1, self.random.random))
+            following = self._open_step(spec, arguments)
+            following.attempt, following.key = op.attempt + 1, op.key
+            following.permit = op.permit.once_more() if op.permit else None
+            op = following
+
+    def _open_step(self, spec: StepSpec, arguments: Mapping[str, Any]) -> StepOp:
+        if self._discarded:
+            raise Discarded
+        op = StepOp(len(self.ops), spec, arguments, asyncio.Future(loop=self.loop))
+        self.ops.append(f"step {op.name}")
+        self.steps[op.index] = op
+        self._opened.append(op)
+        return op
+
+    async def _outcome(self, op: StepOp) -> Any:
+        try:
+            return await op.future
+        except asyncio.CancelledError:
+            if op.settled or self._discarded:
+                raise
+        # Whoever cancels a running step learns how it ended before going on, as in plain asyncio.
+        op.cancelled = True
+        self._cancelling.append(op)
+        while not op.settled:
+            op.future = self.loop.create_future()
+            # Not even how it ended may hide that it was cancelled.
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                await op.future
+        raise asyncio.CancelledError
+
+    async def wait_signal(
+        self, name: str, codec: Codec, *, notes: Sequence[Note] = (), approvals: Sequence[ApprovalRecord] = ()
+    ) -> Any:
+        """Wait for the next message of that name."""
+        if self._discarded:
+            raise Discarded
+        unclaimed = self._unclaimed.get(name, [])
+        for place, text in enumerate(unclaimed):
+            with contextlib.suppress(CodecError):
+                value = codec.decode(text)
+                del unclaimed[place]
+                return value
+        op = SignalOp(len(self.ops), name, codec, self.loop.create_future())
+        op.notes, op.approvals = notes, approvals
+        self.ops.append(f"signal {name}")
+        self.signals[op.index] = op
+        self._opened.append(op)
+        try:
+            return await op.future
+        finally:
+            self.signals.pop(op.index, None)
+
+    def patched(self, name: str) -> bool:
+        """Whether this execution runs the code behind the patch: new ones do, those recorded before it do not.
+
+        What it once said of a name it says again, also where the code comes by a second time.
+        """
+        known = self.patches.get(name)
+        if known is not None:
+            return known
+        is_new = not self.pending_completions and len(self.ops) >= self.known_ops
+        self.patches[name] = is_new
+        if is_new:
+            self._new_patches.append(name)
+        return is_new
+
+    def _open_timer(self, handle: DurableTimer) -> None:
+        handle.op = len(self.ops)
+        op = TimerOp(handle.op, handle.when(), handle)
+        self.ops.append("timer")
+        self.timers[op.index] = op
+        heapq.heappush(self._due, (op.due, op.index))
+
+    def _close_timer(self, handle: DurableTimer) -> None:
+        self.timers.pop(handle.op, None)
+
+    async def _run(self, program: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        try:
+            return await program()
+        except SystemExit as error:
+            raise RuntimeError(f"workflow code called exit({error.code!r})") from error
+        finally:
+            await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what the workflow left running, and wait for it, as `asyncio.run` does."""
+        me = asyncio.current_task()
+        while not self._discarded and (rest := [task for task in self.loop.open_tasks() if task is not me]):
+            for task in rest:
+                task.cancel()
+            # To cancel the workflow now only means to cancel them once more: its result stands.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait(rest)
+        if not self._discarded:
+            await self.loop.close_generators()
+
+
+def current() -> LiveExecution | None:
+    """The execution whose workflow code is running right now, if any."""
+    loop = asyncio._get_running_loop()
+    return loop.execution if type(loop) is DeterministicLoop else None

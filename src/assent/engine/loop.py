@@ -1,0 +1,233 @@
+"""The deterministic event loop on which workflow code runs.
+
+The idea is that of Temporal's Python SDK: asyncio's primitives (`gather`, `timeout`, `TaskGroup`, `Queue`, ...) are
+built on four things only, `call_soon`, `call_at`, futures and tasks. A loop that offers exactly these, runs its callbacks
+first in first out and takes its time from the journal, behaves the same each time it is fed the same completions in
+the same order. It has no selector: when nothing is ready it returns to its caller instead of waiting, and goes on when
+a completion has been delivered. Everything that would reach the outside world refuses by name.
+
+`drain` must be called from a plain callback of the real loop, never from inside one of its tasks: since Python 3.14 the
+interpreter keeps one current task per thread, whichever loop it belongs to.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import sys
+import threading
+import weakref
+from asyncio import events
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from contextvars import Context
+from typing import Any, Never, TypeVar
+
+from assent.errors import NotDeterministic
+
+T = TypeVar("T")
+log = logging.getLogger("assent.engine")
+
+REMEDY = "Workflow code is replayed, so it may not touch the outside world. Put this in a @step and await that."
+
+
+class Discarded(BaseException):
+    """Ends workflow code that is dropped from memory; a BaseException, so that it passes `except Exception`."""
+
+
+class DurableTimer(asyncio.TimerHandle):
+    """A timer of workflow code, with the number of the op that stands for it in the journal."""
+
+    __slots__ = ("op",)
+    op: int
+
+
+class DurableTask(asyncio.Task[Any]):
+    """A task of workflow code. Its hash follows from its number, so that sets of tasks are in the same order each time.
+
+    `TaskGroup` and `wait` keep their tasks in sets, and by address these would be cancelled in any order.
+    """
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class DeterministicLoop(asyncio.AbstractEventLoop):
+    """An event loop without I/O and without a clock of its own. `execution` is whose code it runs.
+
+    `open_timer` and `close_timer` tell the execution of timers that workflow code starts and cancels; `seed` is where
+    its tasks are numbered from.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: float,
+        seed: int = 0,
+        open_timer: Callable[[DurableTimer], None],
+        close_timer: Callable[[DurableTimer], None],
+    ) -> None:
+        self.now = now
+        self.execution: Any = None
+        self._open_timer = open_timer
+        self._close_timer = close_timer
+        self._ready: deque[asyncio.Handle] = deque()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._task_number = seed
+        self._prune_at = 64
+        # By number, so that they are closed in the order in which they were first used.
+        self._generators: weakref.WeakValueDictionary[int, AsyncGenerator[Any, Any]] = weakref.WeakValueDictionary()
+        self._generator_count = 0
+        self._thread = threading.get_ident()
+        self._draining = False
+        self._discarded = False
+
+    def drain(self) -> None:
+        """Run callbacks until nothing is ready. What workflow code awaits then is for others to complete."""
+        ready = self._ready
+        self._draining = True
+        outer = events._get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._note_generator, self._close_generator)
+        events._set_running_loop(self)
+        try:
+            while ready:
+                handle = ready.popleft()
+                if not handle._cancelled:  # type: ignore[attr-defined]  # asyncio's own loop looks there too
+                    # A task that calls exit() bears the SystemExit; whoever awaits it gets it.
+                    with contextlib.suppress(SystemExit):
+                        handle._run()
+        finally:
+            events._set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
+            self._draining = False
+
+    def fire(self, timer: DurableTimer) -> None:
+        """Make a timer's callback ready."""
+        self._ready.append(timer)
+
+    def open_tasks(self) -> list[asyncio.Task[Any]]:
+        """The tasks that are not done, in the order in which they were created."""
+        return [task for task in self._tasks if not task.done()]
+
+    async def close_generators(self) -> None:
+        """Close the asynchronous generators that were left half-way."""
+        for generator in list(self._generators.values()):
+            await generator.aclose()
+
+    def discard(self) -> None:
+        """Close the coroutines of all tasks where they stand. From now on none is created."""
+        self._discarded = True
+        with self._running():
+            for task in self.open_tasks():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
+                with contextlib.suppress(BaseException):
+                    task.get_coro().close()  # type: ignore[union-attr]  # a task of ours always has one
+        # Cycles through the loop would keep all of it until the collector comes by.
+        self._ready.clear()
+        self._tasks.clear()
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        outer = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            yield
+        finally:
+            events._set_running_loop(outer)
+
+    # What asyncio's primitives need.
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]  # stricter than typeshed knows: any callable will do
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]  # as above
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]  # as above
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = DurableTimer(math.inf if math.isnan(when) else when, callback, args, self, context)
+        self._open_timer(timer)
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        assert isinstance(handle, DurableTimer)
+        self._close_timer(handle)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
+        if self._discarded:
+            coro.close()
+            raise Discarded
+        # The number must be there before the task is made, because making it asks for its hash.
+        task = DurableTask.__new__(DurableTask)
+        task.number = self._task_number = self._task_number + 1
+        DurableTask.__init__(task, coro, loop=self, **options)
+        self._tasks.append(task)
+        if len(self._tasks) >= self._prune_at:
+            self._tasks = self.open_tasks()
+            self._prune_at = 64 + 2 * len(self._tasks)
+        return task
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        log.warning("in workflow code: %s", context.get("message"), exc_info=context.get("exception"))
+
+    default_exception_handler = call_exception_handler
+
+    def call_soon_threadsafe(  # type: ignore[override]  # as above
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        if threading.get_ident() != self._thread or not self._draining:
+            self._refuse("call_soon_threadsafe")
+        return self.call_soon(callback, *args, context=context)
+
+    def _note_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._generator_count += 1
+        self._generators[self._generator_count] = generator
+
+    def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        # Reference counting drops a generator at the same place each time; only the collector of cycles comes
+        # at odd moments, and then nobody may be scheduled.
+        if self._draining:
+            self.create_task(generator.aclose())
+
+    def _refuse(self, name: str) -> Never:
+        raise NotDeterministic(f"loop.{name}() in workflow code. {REMEDY}")
+
+
+def _refusal(name: str) -> Callable[..., Never]:
+    def refuse(self: DeterministicLoop, *_args: object, **_options: object) -> Never:
+        self._refuse(name)
+
+    refuse.__name__ = name
+    return refuse
+
+
+# Whatever an event loop may offer beyond the above belongs to the outside world, also what later Pythons will add.
+for _name in sorted(set(dir(asyncio.AbstractEventLoop)) - set(vars(DeterministicLoop)) - set(dir(object))):
+    if not _name.startswith("_"):
+        setattr(DeterministicLoop, _name, _refusal(_name))

@@ -1,0 +1,190 @@
+"""`@step`: an effect whose outcome is recorded, and what a step may know while it runs."""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, overload
+
+from assent.clock import SystemClock, seconds
+from assent.codec import signature_of
+from assent.engine.execution import Effect, ExecutionInfo, Note, StepSpec, current
+from assent.errors import OutsideWorkflow
+from assent.resilience import Retry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+Duration = float | timedelta | str
+
+
+class NotDone(Enum):
+    """The type of `NOT_DONE`."""
+
+    NOT_DONE = "not done"
+
+
+NOT_DONE = NotDone.NOT_DONE
+"""What a `verify=` function returns when the effect has surely not happened; it may then be performed."""
+
+Verify = Callable[[Effect], Awaitable[R | Literal[NotDone.NOT_DONE]]]
+
+
+@dataclass(slots=True)
+class StepScope:
+    """What one attempt of a step may know and leave behind."""
+
+    info: ExecutionInfo
+    key: str  # stable over retries and restarts
+    attempt: int
+    notes: list[Note] = field(default_factory=list)  # journaled together with the outcome
+    calls: int = 0  # executions started from inside this attempt
+
+
+step_scope: ContextVar[StepScope | None] = ContextVar("step_scope", default=None)
+
+
+def idempotency_key() -> str:
+    """A key for the step that runs now: the same over its retries and restarts, different for every other step.
+
+    Hand it to the service that you call, so that it can recognise a repetition. Outside an execution it is a new id.
+    """
+    scope = step_scope.get()
+    if scope is not None:
+        return scope.key
+    if current() is not None:
+        raise OutsideWorkflow("idempotency_key() belongs in a step, where the effect is. Call it inside a @step.")
+    return SystemClock().new_id()
+
+
+def plain_name(fn: Callable[..., Any]) -> str:
+    """A function's name as people know it: with its class, without the function that encloses it."""
+    return fn.__qualname__.rpartition("<locals>.")[2]
+
+
+def as_coroutine(fn: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The function itself if it is async; else one that runs it in a thread."""
+    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
+        return fn
+
+    @functools.wraps(fn)
+    async def in_thread(*args: Any, **kwargs: Any) -> Any:
+        work = asyncio.ensure_future(asyncio.to_thread(fn, *args, **kwargs))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # A thread cannot be interrupted, and whoever goes on before it has ended does not know what it did.
+            await asyncio.wait([work])
+            raise
+
+    return in_thread
+
+
+class Step(Generic[P, R]):
+    """A decorated step. Calling it gives a coroutine, in a workflow as well as outside; `__wrapped__` is the function."""
+
+    def __init__(self, fn: Callable[P, Any], spec_options: Mapping[str, Any]) -> None:
+        functools.update_wrapper(self, fn)
+        self.__wrapped__ = fn
+        self._options = spec_options
+        self._call = as_coroutine(fn)
+
+    @functools.cached_property
+    def spec(self) -> StepSpec:
+        """How the step is performed and recorded."""
+        signature = signature_of(self.__wrapped__)
+        options = {"name": plain_name(self.__wrapped__), **self._options}
+        return StepSpec(perform=self._perform, signature=signature, returns=signature.returns, **options)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        live = current()
+        if live is None:
+            return await self._call(*args, **kwargs)  # type: ignore[no-any-return]  # the wrapped function's own result
+        spec = self.spec
+        assert spec.signature is not None
+        return await live.run_step(spec, spec.signature.bind(args, kwargs))  # type: ignore[no-any-return]  # as above
+
+    async def _perform(self, arguments: Mapping[str, Any]) -> Any:
+        signature = self.spec.signature
+        assert signature is not None
+        args, kwargs = signature.spread(arguments)
+        return await self._call(*args, **kwargs)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self: "Step[Concatenate[S, P], R]", instance: S, owner: type) -> "Step[P, R]": ...
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        bound = self.__wrapped__.__get__(instance, owner)
+        return Step(bound, self._options)
+
+
+class _StepDecorator:
+    """The type of `step(...)`: takes async and plain functions alike."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Step[P, R]: ...
+
+    def __call__(self, fn: Callable[P, Any], /) -> Step[P, Any]:
+        return Step(fn, self._options)
+
+
+@overload
+def step(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
+
+
+@overload
+def step(fn: Callable[P, R], /) -> Step[P, R]: ...
+
+
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: Duration | None = None,
+    once: bool = False,
+    verify: Verify[Any] | None = None,
+) -> _StepDecorator: ...
+
+
+def step(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    timeout: Duration | None = None,
+    once: bool = False,
+    verify: Verify[Any] | None = None,
+) -> Any:
+    """Make a function a step: inside a workflow its outcome is recorded, and after a crash not repeated.
+
+    A step that was under way at a crash runs again, unless `once`: then its intent is journaled before, and after a
+    crash in between it is looked up with `verify` (which returns the outcome, `NOT_DONE`, or raises
+    `OutcomeUnknown`) or put before a person. `verify` implies `once`. `timeout` (seconds, timedelta, or text such
+    as "30s") cancels one attempt; a plain `def` runs in a thread, cannot be interrupted, and is waited for.
+    Outside a workflow the function just runs.
+    """
+    options: dict[str, Any] = {"retry": retry, "once": once or verify is not None, "verify": verify}
+    if name is not None:
+        options["name"] = name
+    if timeout is not None:
+        options["timeout"] = seconds(timeout)
+    decorator = _StepDecorator(options)
+    return decorator if fn is None else decorator(fn)

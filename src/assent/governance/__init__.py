@@ -1,0 +1,63 @@
+"""What may be done, by whom, and with whose consent.
+
+This room owns actions, policies, what several policies say together, and approvals. It fails closed: whatever goes
+wrong in a policy is a denial. It knows the store and the engine, and neither agents nor the web.
+"""
+
+from assent.governance.action import Action, Outcome, Principal, acting_as, current_principal
+from assent.governance.approval_policies import ApprovalPolicy, ApprovalStage, SequentialApprovalPolicy
+from assent.governance.approvals import ApprovalRequest, Judgement, cast, expire, judge, lapse
+from assent.governance.asking import approve
+from assent.governance.audit import AuditPolicy
+from assent.governance.authority import Authority, ambient_authority
+from assent.governance.authorization import AuthorizationPolicy
+from assent.governance.govern import Governed, govern, govern_class
+from assent.governance.policy import Decision, Facts, Phase, Policy, policy
+from assent.governance.rate_limit import Buckets, RateLimitPolicy
+from assent.governance.redaction import Redaction
+from assent.governance.ruling import Ruling, evaluate_all, policies_digest, redaction_of
+from assent.governance.validation import ValidationPolicy
+
+__all__ = [
+    # what is to be done, for whom
+    "Action",
+    "Outcome",
+    "Principal",
+    "acting_as",
+    "current_principal",
+    # policies
+    "ApprovalPolicy",
+    "ApprovalStage",
+    "AuditPolicy",
+    "AuthorizationPolicy",
+    "RateLimitPolicy",
+    "SequentialApprovalPolicy",
+    "ValidationPolicy",
+    # policies of your own, and what policies say together
+    "Decision",
+    "Facts",
+    "Phase",
+    "Policy",
+    "Ruling",
+    "evaluate_all",
+    "policies_digest",
+    "policy",
+    # governed functions
+    "Authority",
+    "Governed",
+    "ambient_authority",
+    "approve",
+    "govern",
+    "govern_class",
+    # approvals
+    "ApprovalRequest",
+    "Judgement",
+    "cast",
+    "expire",
+    "judge",
+    "lapse",
+    # what policies need beside
+    "Buckets",
+    "Redaction",
+    "redaction_of",
+]

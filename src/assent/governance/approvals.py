@@ -1,0 +1,390 @@
+"""Questions to people: what is asked, whose verdict counts, and how a decision comes about and is written down.
+
+`judge` and `expire` are pure; `cast` and `lapse` apply them by compare-and-set, so that of any number of processes
+exactly one decides.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Self, get_args
+
+from assent.clock import Clock
+from assent.codec import digest, from_json, to_json
+from assent.errors import ApprovalNotFound, UsageError, VerdictRefused
+from assent.governance.action import names_of, nothing
+from assent.store import ApprovalRecord, ApprovalStatus, Event, Message, Store, VerdictRecord
+
+OnExpiry = Literal["reject", "approve", "escalate"]
+
+DECISIONS: Final = ("approve", "reject")
+
+
+def person(name: str) -> str:
+    """What two spellings of one person's id have in common: case does not matter in e-mail addresses.
+
+    Only in plain ASCII ones, since other scripts have different people whose names are alike but for case.
+    """
+    return name.lower() if "@" in name and name.isascii() else name
+
+
+def _people(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The ids, each person once."""
+    found: dict[str, str] = {}
+    for name in names_of(what, names):
+        found.setdefault(person(name), name)
+    return tuple(found.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequest:
+    """What is asked of whom, under which rules. A policy gives the rules; what it is about is filled in by Assent.
+
+    Its `digest` binds the approval: it covers the action's arguments, the policies, the approvers and the rules.
+    """
+
+    approvers: tuple[str, ...]
+    quorum: int = 1  # how many different approvers must approve
+    require_reason: bool = False
+    separation_of_duties: bool = True  # the requester may not decide
+    on_expiry: OnExpiry = "reject"
+    escalate_to: tuple[str, ...] = ()
+    timeout_seconds: float = 30.0  # how long a caller waits before it is told that the approval is pending
+    expires: float | None = 86400.0  # seconds until `on_expiry`; None: never
+    title: str = ""
+    kind: str = "approval"
+    stage: int = 1  # its place in the series of its policy
+    stages: int = 1
+    stage_name: str = ""
+
+    policy: str = ""
+    policy_digest: str = ""  # fingerprint of the policy that asks
+    policies_digest: str = ""  # of all policies of the action
+    action: str = ""
+    action_digest: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=nothing)  # for display: without secrets
+    labels: tuple[str, ...] = ()
+    requester: str | None = None
+    escalated_at: float | None = None  # Unix seconds; verdicts from before do not count
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "approvers", _people("approvers", self.approvers))
+        object.__setattr__(self, "escalate_to", _people("escalate_to", self.escalate_to))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "timeout_seconds", float(self.timeout_seconds))
+        object.__setattr__(self, "expires", None if self.expires is None else float(self.expires))
+        _check_approvers(self)
+        _check_expiry(self)
+
+    @property
+    def electorate(self) -> tuple[str, ...]:
+        """Those whose verdict counts."""
+        return tuple(one for one in self.approvers if not self.is_own_request_of(one))
+
+    def is_own_request_of(self, approver: str) -> bool:
+        """Whether separation of duties keeps this person from deciding."""
+        return self.separation_of_duties and self.requester is not None and person(approver) == person(self.requester)
+
+    def escalated(self, now: float) -> "ApprovalRequest":
+        """The same question put to those to whom it escalates, once: if they let it expire, it is rejected."""
+        return replace(self, approvers=self.escalate_to, escalate_to=(), on_expiry="reject", escalated_at=now)
+
+    def to_text(self) -> str:
+        """The request as JSON, the same text in every process."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return to_json({**facts, "arguments": dict(self.arguments)})
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The request that `to_text` wrote."""
+        return cls(**from_json(text))
+
+    def digest(self) -> str:
+        return digest(self.to_text())
+
+
+def _check_approvers(request: ApprovalRequest) -> None:
+    if not request.approvers:
+        raise UsageError('Nobody could grant an approval without approvers. Name them: approvers=["cfo@company.com"].')
+    for what in ("approvers", "escalate_to"):
+        count = len(getattr(request, what))
+        if type(request.quorum) is not int or request.quorum < 1 or (count and request.quorum > count):
+            raise UsageError(
+                f"quorum={request.quorum!r} does not fit {count} {what}. "
+                f"Give a whole number from 1 to {count}, or name more {what}."
+            )
+
+
+def _check_expiry(request: ApprovalRequest) -> None:
+    if request.on_expiry not in get_args(OnExpiry):
+        raise UsageError(f'on_expiry={request.on_expiry!r} is unknown. Give "reject", "approve" or "escalate".')
+    if (request.on_expiry == "escalate") != bool(request.escalate_to):
+        raise UsageError('on_expiry="escalate" and escalate_to=[...] belong together. Give both or neither.')
+    if request.expires is None and request.on_expiry != "reject":
+        raise UsageError(
+            f"on_expiry={request.on_expiry!r} without expires would never happen. Give expires, as in 24h."
+        )
+    if request.timeout_seconds < 0 or (request.expires is not None and request.expires <= 0):
+        raise UsageError(
+            f"timeout_seconds={request.timeout_seconds!r} and expires={request.expires!r} must not be negative, "
+            f"and an approval must stay open for some time."
+        )
+
+
+def opened(approval_id: str, execution_id: str, request: ApprovalRequest, now: float) -> ApprovalRecord:
+    """The record of a request that is put to people now."""
+    text = request.to_text()
+    return ApprovalRecord(
+        id=approval_id,
+        execution_id=execution_id,
+        request=text,
+        digest=digest(text),
+        created_at=now,
+        expires_at=None if request.expires is None else now + request.expires,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a verdict amounts to: the approval as it is afterwards, and the verdict with its refusal if it has one."""
+
+    record: ApprovalRecord
+    verdict: VerdictRecord
+    counted: int = 0  # approvals so far, with this one
+
+    @property
+    def refusal(self) -> str | None:
+        return self.verdict.refusal
+
+    @property
+    def decides(self) -> bool:
+        return self.refusal is None and self.record.status is not ApprovalStatus.PENDING
+
+
+def judge(record: ApprovalRecord, verdicts: Sequence[VerdictRecord], verdict: VerdictRecord, now: float) -> Judgement:
+    """Say what a verdict amounts to, given those before it.
+
+    A counted rejection rejects; the approvals of `quorum` different people grant.
+    """
+    following = replace(record, version=record.version + 1)
+    request = intact_request(record)
+    if request is None:
+        return Judgement(record=following, verdict=replace(verdict, refusal=_altered(record)))
+    before = _counting(request, verdicts)
+    verdict = replace(verdict, at=max(verdict.at, request.escalated_at or verdict.at))
+    refusal = _too_late(record, request, before, now) or _not_entitled(record, request, before, verdict)
+    if refusal is not None:
+        return Judgement(record=following, verdict=replace(verdict, refusal=refusal))
+    granted = {person(one.approver) for one in (*before, verdict) if one.decision == "approve"}
+    if verdict.decision == "reject":
+        following = replace(following, status=ApprovalStatus.REJECTED, decided_at=now)
+    elif len(granted) >= request.quorum:
+        following = replace(following, status=ApprovalStatus.GRANTED, decided_at=now)
+    return Judgement(record=following, verdict=replace(verdict, refusal=None), counted=len(granted))
+
+
+def _altered(record: ApprovalRecord) -> str:
+    return f"approval {record.id} was changed after it was asked for; cancel its execution and start anew"
+
+
+def intact_request(record: ApprovalRecord) -> ApprovalRequest | None:
+    """The request of a record; None if it is not the one that its digest was made of."""
+    if digest(record.request) != record.digest:
+        return None
+    try:
+        return ApprovalRequest.from_text(record.request)
+    except (UsageError, TypeError, ValueError):
+        return None
+
+
+def stems_from(record: ApprovalRecord, request: ApprovalRequest) -> bool:
+    """Whether a stored approval asks what was asked at first: that request itself, or what it escalates to."""
+    found = intact_request(record)
+    if found is None or (found.escalated_at is not None and not request.escalate_to):
+        return False
+    expected = request if found.escalated_at is None else request.escalated(found.escalated_at)
+    return record.digest == expected.digest()
+
+
+def _counting(request: ApprovalRequest, verdicts: Iterable[VerdictRecord]) -> list[VerdictRecord]:
+    """The verdicts that count on a request as it stands now."""
+    listed = {person(one) for one in request.electorate}
+    since = request.escalated_at if request.escalated_at is not None else float("-inf")
+    return [one for one in verdicts if one.refusal is None and one.at >= since and person(one.approver) in listed]
+
+
+def _too_late(
+    record: ApprovalRecord, request: ApprovalRequest, before: Sequence[VerdictRecord], now: float
+) -> str | None:
+    """Why no verdict counts any more, in words for people."""
+    match record.status:
+        case ApprovalStatus.PENDING if record.expires_at is None or record.expires_at > now:
+            return None
+        case ApprovalStatus.PENDING | ApprovalStatus.EXPIRED:
+            return f"approval {record.id} expired{_at(record.expires_at)}"
+        case ApprovalStatus.WITHDRAWN:
+            return f"approval {record.id} was withdrawn{_at(record.decided_at)}: its execution no longer needs it"
+        case ApprovalStatus.GRANTED | ApprovalStatus.REJECTED:
+            by = _decided_by(record, request, before)
+            return f"approval {record.id} was {record.status.value} by {by}{_at(record.decided_at)}"
+
+
+def _decided_by(record: ApprovalRecord, request: ApprovalRequest, counted: Sequence[VerdictRecord]) -> str:
+    """Who decided, for people."""
+    said = "reject" if record.status is ApprovalStatus.REJECTED else "approve"
+    names = [one.approver for one in counted if one.decision == said]
+    enough = 1 if said == "reject" else request.quorum
+    return " and ".join(names) if len(names) >= enough else "the rule for its expiry"
+
+
+def _not_entitled(
+    record: ApprovalRecord, request: ApprovalRequest, before: Sequence[VerdictRecord], verdict: VerdictRecord
+) -> str | None:
+    """Why this person's verdict does not count, in words for people."""
+    who = person(verdict.approver)
+    earlier = [one for one in before if person(one.approver) == who]
+    if verdict.decision not in DECISIONS:
+        return f'{verdict.decision!r} is no verdict; it is "approve" or "reject"'
+    if who not in {person(one) for one in request.approvers}:
+        return f"{verdict.approver} is not an approver of {record.id}; ask {' or '.join(request.electorate)}"
+    if request.is_own_request_of(verdict.approver):
+        return f"{verdict.approver} asked for {record.id} and may not decide it; another approver must"
+    if earlier:
+        return f"{verdict.approver} has already said {earlier[0].decision}{_at(earlier[0].at)}"
+    if request.require_reason and not verdict.reason.strip():
+        return f"approval {record.id} needs a reason with each verdict; say why"
+    return None
+
+
+def _at(moment: float | None) -> str:
+    return "" if moment is None else f" at {datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def expire(record: ApprovalRecord, now: float) -> ApprovalRecord:
+    """The approval after its time has run out; the record itself if it has not, or is decided.
+
+    Escalation asks the same approval of other people for as long again, and is a new request with a new digest.
+    """
+    if record.status is not ApprovalStatus.PENDING or record.expires_at is None or record.expires_at > now:
+        return record
+    following = replace(record, version=record.version + 1)
+    request = intact_request(record)
+    if request is not None and request.on_expiry == "approve":
+        return replace(following, status=ApprovalStatus.GRANTED, decided_at=now)
+    if request is not None and request.on_expiry == "escalate" and request.expires is not None:
+        text = request.escalated(now).to_text()
+        return replace(following, request=text, digest=digest(text), expires_at=now + request.expires)
+    return replace(following, status=ApprovalStatus.EXPIRED, decided_at=now)
+
+
+async def cast(
+    store: Store, clock: Clock, approval_id: str, *, approver: str, decision: str, reason: str = ""
+) -> ApprovalRecord:
+    """Give a person's verdict ("approve" or "reject"), and return the approval as it is afterwards.
+
+    The caller answers for who the approver is. A verdict that does not count is kept on record with the reason, and
+    raised as VerdictRefused.
+    """
+    if decision not in DECISIONS:
+        raise UsageError(f'{decision!r} is no verdict. Give "approve" or "reject".')
+    while True:  # a compare-and-set fails only if another verdict came first, and of these there are few
+        record = await find(store, approval_id)
+        now = clock.now()
+        verdict = VerdictRecord(approval_id=approval_id, approver=approver, decision=decision, reason=reason, at=now)
+        judged = judge(record, await store.verdicts(approval_id), verdict, now)
+        event = _event_of(record, _type_of_verdict(judged), now, _facts_of(judged))
+        word = _message_of(judged.record, now, approver, reason) if judged.decides else None
+        if await store.decide(judged.record, judged.verdict, [event], word):
+            break
+    if judged.refusal is not None:
+        raise _refused(record, judged.refusal)
+    return judged.record
+
+
+async def lapse(store: Store, clock: Clock, approval_id: str) -> ApprovalRecord:
+    """See to an approval whose time has run out, and return it as it is afterwards; a verdict that came first wins."""
+    while True:  # as above
+        record = await find(store, approval_id)
+        now = clock.now()
+        following = expire(record, now)
+        if following is record:
+            return record
+        events = [_event_of(following, kind, now, {"status": following.status}) for kind in _types_of_expiry(following)]
+        word = None if following.status is ApprovalStatus.PENDING else _message_of(following, now)
+        if await store.decide(following, None, events, word):
+            return following
+
+
+async def find(store: Store, approval_id: str) -> ApprovalRecord:
+    """The approval of that id. Raises ApprovalNotFound."""
+    record = await store.approval(approval_id)
+    if record is None:
+        raise ApprovalNotFound(
+            f"There is no approval {approval_id!r} in this store. `assent approvals` lists the open ones.",
+            approval_id=approval_id,
+        )
+    return record
+
+
+def _refused(record: ApprovalRecord, reason: str) -> VerdictRefused:
+    request = intact_request(record)
+    return VerdictRefused(
+        f"The verdict does not count: {reason}.",
+        approval_id=record.id,
+        reason=reason,
+        execution_id=record.execution_id,
+        action=request.action if request else "",
+    )
+
+
+def _event_of(record: ApprovalRecord, kind: str, now: float, facts: Mapping[str, Any]) -> Event:
+    request = intact_request(record)
+    value = to_json({"approval_id": record.id, **facts})
+    return Event(record.execution_id, kind, now, name=request.policy if request else None, value=value)
+
+
+def _type_of_verdict(judged: Judgement) -> str:
+    if judged.refusal is not None:
+        return "policy.approval.refused"
+    return f"policy.approval.{judged.record.status.value if judged.decides else 'voted'}"
+
+
+def _types_of_expiry(following: ApprovalRecord) -> list[str]:
+    match following.status:
+        case ApprovalStatus.PENDING:
+            return ["policy.approval.escalated"]
+        case ApprovalStatus.GRANTED:
+            return ["policy.approval.expired", "policy.approval.granted"]
+        case _:
+            return ["policy.approval.expired"]
+
+
+def _facts_of(judged: Judgement) -> dict[str, Any]:
+    verdict = judged.verdict
+    facts: dict[str, Any] = {"approver": verdict.approver, "decision": verdict.decision, "reason": verdict.reason}
+    return {**facts, "refusal": verdict.refusal} if verdict.refusal else {**facts, "approvals": judged.counted}
+
+
+def _message_of(record: ApprovalRecord, now: float, approver: str | None = None, reason: str = "") -> Message:
+    """Word of a decision to the execution that waits for it; `approver` is None if nobody decided in time."""
+    facts = {
+        "status": record.status,
+        "approver": approver,
+        "reason": reason,
+        "decided_at": record.decided_at,
+        "digest": record.digest,  # another than at first if it was escalated
+        "expires_at": record.expires_at,
+    }
+    return Message(
+        execution_id=record.execution_id,
+        kind="signal",
+        name=signal_name(record.id),
+        value=to_json(facts),
+        sender=approver,
+        at=now,
+    )
+
+
+def signal_name(approval_id: str) -> str:
+    """The name of the signal that tells an execution how an approval was decided."""
+    return f"approval:{approval_id}"

@@ -1,0 +1,36 @@
+"""Where governed calls of a runtime find their policies, their approvals and the time."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from assent.clock import Clock
+from assent.governance.action import Outcome, nothing
+from assent.governance.policy import Facts, Phase, Policy
+from assent.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What the open runtime lends to governed calls."""
+
+    store: Store
+    clock: Clock
+    policies: tuple[Policy, ...] = ()  # hold for every governed call, before its own
+    environment: Mapping[str, Any] = field(default_factory=nothing)
+    poll_url: str = ""  # a template with {execution_id}
+
+    def facts(self, phase: Phase = Phase.BEFORE, outcome: Outcome | None = None, **more: Any) -> Facts:
+        """What policies may know now."""
+        return Facts(
+            now=self.clock.now(), phase=phase, outcome=outcome, admit=self.admit, environment=self.environment, **more
+        )
+
+    async def admit(self, key: str, rate: float, burst: int) -> float:
+        """Take a token from a bucket that all processes on this store share."""
+        return await self.store.admit(key, rate=rate, burst=burst, now=self.clock.now())
+
+
+# Set by the runtime that is open in this context, like the engine's own ambient variable.
+ambient_authority: ContextVar[Authority | None] = ContextVar("ambient_authority", default=None)

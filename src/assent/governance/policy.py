@@ -1,0 +1,208 @@
+"""What a policy is, what it may know, and what it may say."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Final, Literal, NamedTuple, overload
+
+from assent.errors import UsageError
+from assent.governance.action import NOTHING, Action, Outcome, nothing
+from assent.governance.approvals import ApprovalRequest
+from assent.governance.fingerprint import fingerprint_of
+from assent.governance.redaction import Redaction
+
+
+class Phase(StrEnum):
+    """When a policy is asked: before the effect, after it (with its outcome), or both times."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    BOTH = "both"
+
+
+BEFORE: Final = Phase.BEFORE
+AFTER: Final = Phase.AFTER
+BOTH: Final = Phase.BOTH
+
+
+Admit = Callable[[str, float, int], Awaitable[float]]
+"""Takes a token from the bucket of that key, which refills by `rate` a second up to `burst`: 0, or seconds to wait."""
+
+
+async def nowhere_to_count(key: str, rate: float, burst: int) -> float:
+    """Stands in where nobody has said where to count calls, so that a limit is never taken for kept."""
+    raise UsageError(
+        f"There is nowhere to count the calls of {key}. Give Facts(admit=...), for one Buckets(...).admit."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a policy may know beside the action.
+
+    `evaluated_at` is None the first time. At the moment of the effect, which may be days later, it is when the action
+    was first evaluated, and `granted` has the fingerprints of the policies whose approvals have all been granted.
+    """
+
+    now: float  # Unix seconds
+    phase: Phase = Phase.BEFORE
+    outcome: Outcome | None = None  # of the effect; only in the phase after it
+    admit: Admit = nowhere_to_count
+    environment: Mapping[str, Any] = field(default_factory=nothing)
+    evaluated_at: float | None = None
+    granted: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.phase == Phase.BOTH:
+            raise UsageError('Facts are of one phase. Give phase="before" or phase="after".')
+
+    @property
+    def is_recheck(self) -> bool:
+        return self.evaluated_at is not None
+
+
+class Decision(NamedTuple):
+    """What one policy says on one action. Made with `allow`, `deny`, `warn` and `ask_people` of the policy.
+
+    A tuple, because every policy makes one for every call.
+    """
+
+    outcome: Literal["allow", "deny", "warn", "ask"]
+    policy: str = ""
+    kind: str = "custom"
+    reason: str = ""
+    facts: Mapping[str, Any] = NOTHING  # for the journal
+    requests: tuple[ApprovalRequest, ...] = ()  # to be asked one after another
+    retry_after: float | None = None  # seconds
+    cause: BaseException | None = None  # the error that stands behind a denial
+
+
+Answer = Decision | bool | None
+"""What a policy returns. True allows, False denies; None is no answer, and denies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy(ABC):
+    """A rule about actions. Write your own as a frozen dataclass with an `evaluate`.
+
+    It is shared by all calls and processes, so it keeps no state; whatever it raises is a denial.
+    """
+
+    kind: ClassVar[str] = "custom"
+    consumes: ClassVar[bool] = False  # evaluating it uses something up, so it is asked last, if nothing else denies
+
+    name: str = ""
+    version: int = 1  # raise it when the code behind the rule changes; open approvals then no longer fit
+    phase: Phase = Phase.BEFORE
+    rechecked: bool = False  # asked again at the moment of the effect, since its answer may have changed by then
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or _default_name(type(self)))
+        if self.phase not in set(Phase):
+            raise UsageError(f'phase={self.phase!r} is unknown. Give "before", "after" or "both".')
+        object.__setattr__(self, "phase", Phase(self.phase))
+
+    @abstractmethod
+    def evaluate(self, action: Action, facts: Facts) -> Answer | Awaitable[Answer]:
+        """Say whether the action may happen, or has happened rightly."""
+
+    @property
+    def redaction(self) -> Redaction | None:
+        """What this policy wants to be kept out of all records."""
+        return None
+
+    def applies(self, facts: Facts) -> bool:
+        """Whether the policy is asked at this moment."""
+        if facts.evaluated_at is not None and not self.rechecked:
+            return False
+        if self.phase in (facts.phase, BOTH):
+            return True
+        # A misspelled phase must not silently switch a policy off: it raises, and that denies.
+        return Phase(self.phase) == facts.phase
+
+    def fingerprint(self) -> str:
+        """A digest of kind, name, version and settings: the same in every process, another after any change of them."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint_of([self.kind, self])
+
+    def allow(self, reason: str = "", **facts: Any) -> Decision:
+        """The action may happen."""
+        return Decision("allow", self.name, self.kind, reason, facts) if reason or facts else self._allowed
+
+    @cached_property
+    def _allowed(self) -> Decision:
+        return Decision("allow", self.name, self.kind)
+
+    def deny(self, reason: str, *, retry_after: float | None = None, **facts: Any) -> Decision:
+        """The action may not happen; `retry_after` says in how many seconds it might."""
+        return Decision("deny", self.name, self.kind, reason, facts, retry_after=retry_after)
+
+    def warn(self, reason: str, **facts: Any) -> Decision:
+        """The action may happen, and the record says what is wrong with it."""
+        return Decision("warn", self.name, self.kind, reason, facts)
+
+    def ask_people(self, *requests: ApprovalRequest, reason: str = "", **facts: Any) -> Decision:
+        """People must agree first, to one request after another."""
+        return Decision("ask", self.name, self.kind, reason, facts, requests)
+
+
+def _default_name(kind: type[Policy]) -> str:
+    return kind.__name__ if kind.kind == Policy.kind else kind.kind
+
+
+Rule = Callable[[Action, Facts], Answer | Awaitable[Answer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionPolicy(Policy):
+    """A function as a policy; see `policy`."""
+
+    rule: Rule
+
+    def evaluate(self, action: Action, facts: Facts) -> Answer | Awaitable[Answer]:
+        return self.rule(action, facts)
+
+
+@overload
+def policy(rule: Rule, /) -> FunctionPolicy: ...
+
+
+@overload
+def policy(
+    *, name: str = "", version: int = 1, phase: Phase = Phase.BEFORE, rechecked: bool = False
+) -> Callable[[Rule], FunctionPolicy]: ...
+
+
+def policy(rule: Rule | None = None, /, **options: Any) -> FunctionPolicy | Callable[[Rule], FunctionPolicy]:
+    """Make a function of action and facts a policy. It returns a Decision, True or False, and may be async."""
+    if rule is None:
+        return lambda fn: _policy_of(fn, options)
+    return _policy_of(rule, options)
+
+
+def _policy_of(rule: Rule, options: Mapping[str, Any]) -> FunctionPolicy:
+    name = options.get("name") or getattr(rule, "__name__", "")
+    return FunctionPolicy(rule=rule, **{**options, "name": name})
+
+
+def then(answer: object, go_on: Callable[[Any], Answer]) -> Answer | Awaitable[Answer]:
+    """Go on with what a callable of the user returned, after awaiting it if it is async."""
+    return _then(answer, go_on) if isinstance(answer, Awaitable) else go_on(answer)
+
+
+async def _then(answer: Awaitable[Any], go_on: Callable[[Any], Answer]) -> Answer:
+    return go_on(await answer)
+
+
+def said_yes(answer: object, what: str) -> bool:
+    """Whether a callable of the user said yes. Raises UsageError for an answer that is neither yes nor no."""
+    if answer is True:
+        return True
+    if answer is False or answer is None:
+        return False
+    raise UsageError(f"{what} returned {type(answer).__name__}, which is neither yes nor no. Return True or False.")

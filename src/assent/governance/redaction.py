@@ -1,0 +1,250 @@
+"""Values as people and records may see them: JSON data in which secrets are blanked out, at any depth."""
+
+import dataclasses
+import json
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from assent.governance.action import names_of
+
+SENSITIVE: Final = (
+    "password", "passwords", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "api key", "access key",
+    "private key", "secret key", "authorization", "cookie", "credential", "credentials", "ssn", "cvv", "cvc", "pin",
+    "card number", "credit card",
+)  # fmt: skip
+"""Field names that are always taken for secrets."""
+
+SENSITIVE_TYPES: Final[tuple[type, ...]] = (SecretStr, SecretBytes)
+"""Types whose values are always taken for secrets."""
+
+REDACTED: Final = "[redacted]"
+
+MAX_DEPTH: Final = 60  # far deeper than people read, far shallower than Python's stack
+MAX_VALUES: Final = 20_000  # about 20 ms of work; what nobody would read to its end anyway
+MAX_TEXT: Final = 20_000  # characters of one text, for the same reason
+MAX_BITS: Final = 4_096  # of one whole number; Python refuses to print much longer ones
+MAX_NAMES: Final = 5_000  # remembered field names; beyond it somebody uses data as names
+
+PLAIN: Final[frozenset[type]] = frozenset({str, int, bool, type(None)})
+WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+
+
+def _words_of(name: str) -> tuple[str, ...]:
+    """The words of a field name, however it is spelled: `api_key`, `apiKey` and `API-KEY` are (api, key)."""
+    return tuple(word.lower() for word in WORDS.findall(name))
+
+
+def _endings(words: tuple[str, ...]) -> Iterator[str]:
+    return ("".join(words[start:]) for start in range(len(words)))
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What must not be seen: fields by name and values by type.
+
+    A field is blanked if its name ends in one of the names, so that `password` also covers `db_password` and
+    `newPassword`. The spelling (case, underscores, hyphens) does not matter.
+    """
+
+    names: Iterable[str] = SENSITIVE
+    types: tuple[type, ...] = SENSITIVE_TYPES
+    _joined: frozenset[str] = field(init=False, repr=False, compare=False)
+    _plain: frozenset[type] = field(init=False, repr=False, compare=False)
+    _known: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        words = {_words_of(name) for name in names_of("names", self.names)} - {()}
+        object.__setattr__(self, "names", frozenset(" ".join(one) for one in words))
+        object.__setattr__(self, "types", tuple(self.types))
+        object.__setattr__(self, "_joined", frozenset("".join(one) for one in words))
+        object.__setattr__(self, "_plain", frozenset(kind for kind in PLAIN if not issubclass(kind, self.types)))
+
+    def __or__(self, other: "Redaction") -> "Redaction":
+        types = tuple(dict.fromkeys((*self.types, *other.types)))
+        return Redaction((*self.names, *other.names), types)
+
+    def hides(self, name: str) -> bool:
+        """Whether a field of that name is blanked."""
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= MAX_NAMES:
+                self._known.clear()
+            known = self._known[name] = self._is_sensitive(name)
+        return known
+
+    def _is_sensitive(self, name: str) -> bool:
+        words = _words_of(name)
+        counted = words[:-1] if words and words[-1].isdigit() else words  # `password2` is another password
+        return any(end in self._joined for end in (*_endings(words), *_endings(counted)))
+
+    def apply(self, value: Any) -> Any:
+        """A copy of `value` as JSON data without its secrets; `value` itself stays as it is.
+
+        Models, dataclasses and named tuples become objects, other collections lists. What has no form of its own
+        in JSON is named by its type and never printed, since its text might hold a secret. Very long texts and very
+        large or deep values are cut, and say so; a value inside itself is written as "[cycle]".
+        """
+        return _Walk(self).visit(value, 0)
+
+
+class _Walk:
+    """One pass over a value, with what it has seen on the way down and how much it may still see."""
+
+    __slots__ = ("left", "path", "redaction")
+
+    def __init__(self, redaction: Redaction) -> None:
+        self.redaction = redaction
+        self.path: set[int] = set()
+        self.left = MAX_VALUES
+
+    def visit(self, value: Any, depth: int) -> Any:
+        self.left -= 1
+        kind = type(value)
+        if kind in self.redaction._plain:
+            return _shortened(value) if kind is str or kind is int else value
+        if isinstance(value, self.redaction.types):
+            return REDACTED
+        try:
+            return _scalar(value) if (open_up := _opener(value)) is None else self.inside(value, open_up, depth)
+        except Exception:  # noqa: BLE001 - a value that cannot be read must not undo the record of an effect
+            return f"[unreadable {kind.__qualname__}]"
+
+    def inside(self, value: Any, open_up: "_Opener", depth: int) -> Any:
+        if id(value) in self.path:
+            return "[cycle]"
+        if depth >= MAX_DEPTH:
+            return "[too deep]"
+        self.path.add(id(value))
+        try:
+            return open_up(self, value, depth + 1)
+        finally:
+            self.path.discard(id(value))
+
+    def fields(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if self.left <= 0:
+                found["[cut]"] = "too many values"
+                break
+            self.left -= 1
+            name = _shortened(key) if isinstance(key, str) else _text_of_key(key)
+            found[name] = REDACTED if self.redaction.hides(name) else self.visit(value, depth)
+        return found
+
+    def items(self, values: Iterable[Any], depth: int) -> list[Any]:
+        found: list[Any] = []
+        for value in values:
+            if self.left <= 0:
+                found.append("[cut]")
+                break
+            found.append(self.visit(value, depth))
+        return found
+
+
+_Opener = Callable[[_Walk, Any, int], Any]
+
+
+def _opener(value: Any) -> _Opener | None:
+    """How to look into a value; None if there is nothing inside."""
+    match value:
+        case Mapping():
+            return _of_mapping
+        case BaseModel():
+            return _of_model
+        case list() | tuple() | deque():
+            return _of_sequence
+        case set() | frozenset():
+            return _of_set
+        case type():
+            return None
+        case _:
+            return _of_dataclass if dataclasses.is_dataclass(value) else None
+
+
+def _of_mapping(walk: _Walk, value: Mapping[Any, Any], depth: int) -> Any:
+    return walk.fields(value.items(), depth)
+
+
+def _of_model(walk: _Walk, value: BaseModel, depth: int) -> Any:
+    return walk.fields(_model_fields(walk.redaction, value), depth)
+
+
+def _model_fields(redaction: Redaction, value: BaseModel) -> Iterator[tuple[str, Any]]:
+    known = type(value).model_fields
+    for name, content in value:
+        alias = known[name].alias if name in known else None
+        # A secret that is called so only outside the program is still a secret.
+        yield name, REDACTED if alias is not None and redaction.hides(alias) else content
+
+
+def _of_dataclass(walk: _Walk, value: Any, depth: int) -> Any:
+    names = [one.name for one in dataclasses.fields(value)]
+    return walk.fields(((name, getattr(value, name, None)) for name in names), depth)
+
+
+def _of_sequence(walk: _Walk, value: Any, depth: int) -> Any:
+    names = getattr(type(value), "_fields", None)
+    if names is not None and isinstance(value, tuple):
+        return walk.fields(zip(names, value, strict=True), depth)
+    # Headers and form fields often come as a list of pairs of name and value.
+    if all(_is_named_pair(item) for item in value):
+        return [list(pair) for item in value for pair in walk.fields([item], depth).items()]
+    return walk.items(value, depth)
+
+
+def _is_named_pair(item: Any) -> bool:
+    return type(item) in {list, tuple} and len(item) == 2 and type(item[0]) is str
+
+
+def _of_set(walk: _Walk, value: Iterable[Any], depth: int) -> Any:
+    # A set has another order in every process; its record must not.
+    return sorted(walk.items(value, depth), key=lambda item: json.dumps(item, sort_keys=True))
+
+
+def _shortened(value: Any) -> Any:
+    """The text or whole number itself unless it is longer than anybody reads; text can always be written as UTF-8."""
+    if not isinstance(value, str):
+        return value if value.bit_length() <= MAX_BITS else f"[whole number of {value.bit_length()} bits]"
+    if len(value) > MAX_TEXT:
+        value = f"{value[:MAX_TEXT]}[cut: {len(value)} characters in all]"
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+
+
+def _text_of_key(key: Any) -> str:
+    """A key that is no text, as JSON would have it."""
+    text = _scalar(key)
+    return text if isinstance(text, str) else json.dumps(text)
+
+
+def _scalar(value: Any) -> Any:
+    """A single value in JSON."""
+    match value:
+        case Enum():
+            return _scalar(value.value)
+        case bool() | None:
+            return value
+        case int() | str():
+            return _shortened(value)
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Decimal() | UUID() | PurePath() | timedelta():
+            return str(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes() | bytearray() | memoryview():
+            return f"[{len(value)} bytes]"
+        case BaseException():
+            return f"{type(value).__qualname__}: {value}"
+        case _:
+            return f"[{type(value).__module__}.{type(value).__qualname__}]"

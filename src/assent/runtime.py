@@ -1,0 +1,268 @@
+"""The one place that reads settings and picks implementations: which store, which engine, which policies."""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from contextvars import Token
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
+from types import ModuleType
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from assent.clock import Clock, SystemClock, seconds
+from assent.codec import codec_for, from_json, signature_of
+from assent.engine import (
+    Engine,
+    Gate,
+    Hooks,
+    Program,
+    StepSpec,
+    Watcher,
+    Workflow,
+    ambient_engine,
+    current,
+    nested_identity,
+)
+from assent.engine.local import LocalEngine, WorkerSettings
+from assent.errors import RuntimeRequired, UsageError
+from assent.governance import Authority, Policy, acting_as, ambient_authority, current_principal
+from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Store
+from assent.store.sqlite import SqliteStore
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Startable(Protocol):
+    """A decorated workflow or governed function."""
+
+    @property
+    def program(self) -> Program: ...
+
+
+class Handle(Generic[R]):
+    """One execution, seen from outside. Works from any process that has the store open, and inside workflows."""
+
+    def __init__(self, engine: Engine, execution_id: str, *, is_child: bool = False) -> None:
+        self.id = execution_id
+        self._engine = engine
+        self._is_child = is_child
+        self._ending: dict[str, Any] | None = None
+
+    async def result(self, timeout: float | None = None) -> R:
+        """Wait for the result; raises what the execution raised.
+
+        ResultTimeout after `timeout` seconds; the execution goes on then.
+        """
+        live = current()
+        if live is None:
+            return await self._engine.result(self.id, timeout=timeout)  # type: ignore[no-any-return]
+        if self._is_child and self._ending is None:
+            self._ending = await live.wait_signal(f"child:{self.id}", codec_for(dict[str, Any]))
+        return await self._inside("result", partial(self._engine.result, self.id, timeout=timeout))
+
+    async def status(self) -> Status:
+        """Where the execution stands."""
+        return (await self.record()).status
+
+    async def record(self) -> ExecutionRecord:
+        """Its head in the store. Outside of workflows only."""
+        return await self._engine.execution(self.id)
+
+    async def events(self) -> list[Event]:
+        """Its journal so far. Outside of workflows only."""
+        return await self._engine.events(self.id)
+
+    async def signal(self, name: str, value: Any = None) -> None:
+        """Send it a message, which `await signal(name, type)` in its code returns. Kept until somebody asks for it."""
+        await self._post("signal", name, codec_for(type(value)).encode(value))
+
+    async def cancel(self, reason: str = "") -> None:
+        """Cancel it: its code sees CancelledError, its running step is interrupted, its `finally` blocks run."""
+        await self._post("cancel", "", codec_for(str).encode(reason))
+
+    async def resolve(self, *, done: bool, result: Any = None, step: str = "", by: str | None = None) -> None:
+        """Say of an effect in doubt whether it has happened, and with what result. `by`: who says so."""
+        facts = {"done": done, "result": from_json(codec_for(type(result)).encode(result))}
+        await self._post("resolve", step, codec_for(dict[str, Any]).encode(facts), by)
+
+    async def _post(self, kind: str, name: str, value: str, sender: str | None = None) -> None:
+        principal = current_principal()
+        who = sender or (principal.id if principal else None)
+        message = Message(execution_id=self.id, kind=kind, name=name, value=value, sender=who)
+        if current() is None:
+            await self._engine.post(message)
+        else:
+            await self._inside(kind, partial(self._engine.post, message))
+
+    async def _inside(self, what: str, perform: Callable[[], Any]) -> Any:
+        """In workflow code, talking to another execution is an effect like any other."""
+        live = current()
+        assert live is not None
+
+        async def work(_arguments: Mapping[str, Any]) -> Any:
+            return await perform()
+
+        return await live.run_step(StepSpec(name=f"{what} of {self.id}", perform=work, returns=codec_for(Any)), {})
+
+
+@dataclass
+class Runtime:
+    """Opens a store and drives executions on it, for as long as it is entered with `async with`.
+
+    `url` is "sqlite:///file.db", or "sqlite://" for memory. With `worker=False` this process starts executions and waits
+    for them, but takes none that others have started. `workflows` are the decorated functions, or modules full of them, whose
+    executions this process can resume; those of `__main__` and of every module from which one was started come by
+    themselves. `policies` hold for every governed call, before its own. `watchers` are told of every event, `gates` may veto
+    every step.
+    """
+
+    url: str = "sqlite:///assent.db"
+    _: KW_ONLY
+    worker: bool = True
+    policies: Sequence[Policy] = ()
+    workflows: Iterable[Startable | ModuleType] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    watchers: Sequence[Watcher] = ()
+    gates: Sequence[Gate] = ()
+    settings: WorkerSettings | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    store: Store | None = None  # instead of `url`
+    poll_url: str = "/api/v1/executions/{execution_id}"
+    check_replay: bool = False
+    _engine: LocalEngine | None = field(default=None, init=False, repr=False)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
+    _tokens: list[tuple[Any, Token[Any]]] = field(default_factory=list, init=False, repr=False)
+
+    async def __aenter__(self) -> Self:
+        if self._engine is not None:
+            raise UsageError("This Runtime is open already. Open it once, and share it.")
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(self.store or SqliteStore(self.url))
+            settings = replace(self.settings or WorkerSettings(), claims=self.worker)
+            hooks = Hooks(tuple(self.gates), tuple(self.watchers))
+            engine = LocalEngine(
+                store,
+                self.clock,
+                settings=settings,
+                hooks=hooks,
+                check_replay=self.check_replay,
+                requester=_requester,
+            )
+            authority = Authority(
+                store=store,
+                clock=self.clock,
+                policies=tuple(self.policies),
+                environment=dict(self.environment),
+                poll_url=self.poll_url,
+            )
+            for program in self._programs():
+                engine.register(program)
+            self._tokens = [
+                (ambient_engine, ambient_engine.set(engine)),
+                (ambient_authority, ambient_authority.set(authority)),
+            ]
+            # Whoever opens the runtime is not the one for whom its executions run.
+            with acting_as(None):
+                await stack.enter_async_context(engine)
+            self._engine = engine
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for variable, token in reversed(self._tokens):
+            variable.reset(token)
+        self._engine = None
+        await self._stack.aclose()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that drives executions here. Raises RuntimeRequired before `async with`."""
+        if self._engine is None:
+            raise RuntimeRequired("This Runtime is not open: use it as `async with Runtime(...) as runtime:`.")
+        return self._engine
+
+    @overload
+    async def start(
+        self, fn: Workflow[P, R], /, *args: Any, id: str | None = None, **kwargs: Any
+    ) -> Handle[R]: ...
+
+    @overload
+    async def start(self, fn: Startable, /, *args: Any, id: str | None = None, **kwargs: Any) -> Handle[Any]: ...
+
+    async def start(self, fn: Startable, /, *args: Any, id: str | None = None, **kwargs: Any) -> Handle[Any]:
+        """Start an execution, and return when it is safely stored.
+
+        The same `id` with the same arguments returns the execution that exists; with other arguments it raises
+        ExecutionConflict. Inside a workflow it starts a child, which goes on by itself if the parent ends.
+        """
+        engine = self.engine
+        for program in _programs_of(sys.modules.get(getattr(fn, "__module__", ""), fn), fn):
+            engine.register(program)
+        arguments = fn.program.signature.bind(args, kwargs)
+        live = current()
+        if live is not None:
+            return await self._start_child(fn.program, arguments, id)
+        identity, parent = nested_identity()
+        record = await engine.start(fn.program, arguments, id=id or identity, parent_id=parent)
+        return Handle(engine, record.id)
+
+    async def _start_child(self, program: Program, arguments: Mapping[str, Any], id: str | None) -> Handle[Any]:
+        engine, live = self.engine, current()
+        assert live is not None
+        child_id = id or f"{live.info.id}.{len(live.ops)}"
+        requester, parent_id = live.info.requester, live.info.id
+
+        async def start(bound: Mapping[str, Any]) -> str:
+            record = await engine.start(program, bound, id=child_id, parent_id=parent_id, requester=requester)
+            return record.id
+
+        spec = StepSpec(
+            name=f"start {program.name}", perform=start, signature=program.signature, returns=codec_for(str)
+        )
+        return Handle(engine, await live.run_step(spec, arguments), is_child=True)
+
+    def handle(self, id: str) -> Handle[Any]:
+        """The execution with that id; whether it exists shows at the first question."""
+        return Handle(self.engine, id)
+
+    async def executions(
+        self,
+        *,
+        status: Status | str | None = None,
+        name: str | None = None,
+        since: float | None = None,
+        cause: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[ExecutionRecord]:
+        """Executions, newest first. `since`: Unix seconds; `cause`: denied, rejected, expired ...; `before`: an id."""
+        query = ExecutionQuery(
+            status=Status(status) if status else None, name=name, since=since, cause=cause, before=before, limit=limit
+        )
+        return await self.engine.executions(query)
+
+    def _programs(self) -> Iterable[Program]:
+        yield from _programs_of(sys.modules.get("__main__"))
+        for each in self.workflows:
+            yield from _programs_of(each)
+
+
+def _requester() -> str | None:
+    principal = current_principal()
+    return principal.to_text() if principal else None
+
+
+def _programs_of(*things: object) -> Iterable[Program]:
+    for thing in things:
+        if isinstance(thing, ModuleType):
+            for value in list(vars(thing).values()):
+                yield from _program_of(value)
+        else:
+            yield from _program_of(thing)
+
+
+def _program_of(value: object) -> Iterable[Program]:
+    program = getattr(type(value), "program", None) and getattr(value, "program", None)
+    if isinstance(program, Program):
+        yield program

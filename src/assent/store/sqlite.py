@@ -1,0 +1,351 @@
+"""The store on one SQLite file, shared by the processes of one machine.
+
+All that is written passes through one `Writer`, all that is read through a second connection that is never in a
+transaction for longer than one statement. A database in memory is private to its store and has one connection for both.
+"""
+
+# ruff: noqa: S608 - only our own words are put together to statements; values are bound
+
+import asyncio
+import math
+import sqlite3
+import weakref
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from assent.errors import StoreCorrupt, UsageError
+from assent.store import rows
+from assent.store.buckets import nanoseconds, take_token
+from assent.store.commits import UNFINISHED, deliver, write_commit, write_decision
+from assent.store.connection import (
+    BUSY,
+    MEMORY,
+    Synchronous,
+    code_of,
+    connect,
+    location_of,
+    migrate,
+    set_ceiling,
+    translate,
+    translated,
+)
+from assent.store.records import (
+    ApprovalRecord,
+    ApprovalStatus,
+    Commit,
+    Event,
+    ExecutionQuery,
+    ExecutionRecord,
+    Message,
+    Status,
+    VerdictRecord,
+    WorkerRecord,
+    Workflow,
+)
+from assent.store.writer import CrashPoint, Transaction, Writer
+
+EXECUTIONS = rows.select(rows.EXECUTION, "executions")
+APPROVALS = rows.select(rows.APPROVAL, "approvals")
+MESSAGES = rows.select(rows.MESSAGE, "inbox")
+EVENTS = rows.select(rows.EVENT, "journal")
+# Its words are those of the partial index `executions_due`.
+FREE = "name = ? AND version = ? AND owner IS NULL AND wake_at IS NOT NULL"
+CLAIM = "UPDATE executions SET owner = ?, status = 'running', wake_at = NULL WHERE id = ?"
+
+
+class SqliteStore:
+    """Keeps everything in the file that `url` names; `sqlite://` keeps it in memory, for as long as the store is open.
+
+    `synchronous` is SQLite's own word for what survives a power cut; below FULL the last commits may not. A file that
+    other processes keep locked for longer than `patience` seconds is given up with StoreUnavailable. While a COMMIT
+    takes `loop_budget` seconds or more on average it is done on a thread. `max_bytes` is a ceiling for the file.
+    `crash_point` is called around each COMMIT with a name and the number of the commit, from 1.
+    """
+
+    _reader: sqlite3.Connection
+    _connection: sqlite3.Connection
+    _writer: Writer
+    _last_resort: "weakref.finalize[[], SqliteStore]"
+
+    def __init__(
+        self,
+        url: str | Path,
+        *,
+        synchronous: Synchronous = "FULL",
+        patience: float = 30.0,
+        loop_budget: float = 0.001,
+        max_bytes: int | None = None,
+        crash_point: CrashPoint | None = None,
+    ) -> None:
+        self.location = location_of(url)
+        self._synchronous: Synchronous = synchronous
+        self._patience = patience
+        self._loop_budget = math.inf if self.location == MEMORY else loop_budget
+        self._max_bytes = max_bytes
+        self._crash_point = crash_point
+        self._versions = [0, 0]  # last seen by the reader, by the writer
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        while True:
+            try:
+                self._open()
+                return self
+            except sqlite3.Error as error:
+                if code_of(error) not in BUSY or loop.time() > deadline:
+                    raise translate(error, self.location) from error
+            await asyncio.sleep(0.005)  # another process creates or migrates the file at this moment
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._writer.close()
+        self._last_resort.detach()
+        self._reader.close()
+
+    # leases
+
+    async def register(self, worker: WorkerRecord) -> None:
+        def work(transaction: Transaction) -> None:
+            transaction.execute("DELETE FROM workers WHERE id = ?", (worker.id,))
+            transaction.execute(rows.insert(rows.WORKER, "workers"), rows.worker_row(worker))
+
+        await self._writer.put(work)
+
+    async def renew(self, worker_id: str, expires_at: float) -> bool:
+        def work(transaction: Transaction) -> bool:
+            sql = "UPDATE workers SET expires_at = ? WHERE id = ?"
+            return transaction.execute(sql, (expires_at, worker_id)).rowcount == 1
+
+        return await self._writer.put(work)
+
+    async def retire(self, worker_id: str) -> None:
+        await self._writer.put(partial(_end_leases, "id = ?", worker_id))
+
+    async def take_over(self, now: float) -> int:
+        def work(transaction: Transaction) -> int:
+            transaction.execute("DELETE FROM buckets WHERE full_at < ?", (nanoseconds(now),))
+            return _end_leases("expires_at < ?", now, transaction)
+
+        return await self._writer.put(work)
+
+    async def workers(self) -> list[WorkerRecord]:
+        return [rows.worker_of(row) for row in self._read(rows.select(rows.WORKER, "workers") + " ORDER BY started_at")]
+
+    # executions
+
+    async def create(self, record: ExecutionRecord) -> ExecutionRecord:
+        def work(transaction: Transaction) -> ExecutionRecord:
+            if record.owner is not None:
+                transaction.fence(record.owner)
+            stored = transaction.execute(f"{EXECUTIONS} WHERE id = ?", (record.id,)).fetchone()
+            if stored is not None:
+                return rows.execution_of(stored)
+            transaction.execute(rows.insert(rows.EXECUTION, "executions"), rows.execution_row(record))
+            return record
+
+        return await self._writer.put(work)
+
+    async def execution(self, execution_id: str) -> ExecutionRecord | None:
+        found = self._read(f"{EXECUTIONS} WHERE id = ?", execution_id)
+        return rows.execution_of(found[0]) if found else None
+
+    async def executions(self, query: ExecutionQuery) -> list[ExecutionRecord]:
+        older = "(created_at, id) < (SELECT created_at, id FROM executions WHERE id = ?)"
+        where, values = _where(
+            ("status = ?", query.status),
+            ("name = ?", query.name),
+            ("created_at >= ?", query.since),
+            ("cause = ?", query.cause),
+            ("parent_id = ?", query.parent_id),
+            (older, query.before),
+        )
+        sql = f"{EXECUTIONS} {where} ORDER BY created_at DESC, id DESC LIMIT ?"
+        return [rows.execution_of(row) for row in self._read(sql, *values, query.limit)]
+
+    async def claim(self, owner: str, workflows: Sequence[Workflow], now: float, limit: int) -> list[ExecutionRecord]:
+        # One look into the index per workflow, so that due executions that nobody here can drive cost nothing.
+        due = f"{EXECUTIONS} WHERE {FREE} AND wake_at <= ? ORDER BY wake_at LIMIT ?"
+
+        def work(transaction: Transaction) -> list[ExecutionRecord]:
+            transaction.fence(owner)
+            found: list[ExecutionRecord] = []
+            for workflow in set(workflows):
+                found += map(rows.execution_of, transaction.execute(due, (*workflow, now, limit)))
+            found.sort(key=lambda record: (record.wake_at, record.created_at))
+            return [_claimed(record, owner, transaction) for record in found[:limit]]
+
+        return await self._writer.put(work)
+
+    async def claim_one(self, owner: str, execution_id: str) -> ExecutionRecord | None:
+        def work(transaction: Transaction) -> ExecutionRecord | None:
+            transaction.fence(owner)
+            free = f"{EXECUTIONS} WHERE id = ? AND owner IS NULL AND {UNFINISHED}"
+            row = transaction.execute(free, (execution_id,)).fetchone()
+            return _claimed(rows.execution_of(row), owner, transaction) if row else None
+
+        return await self._writer.put(work)
+
+    async def next_wake(self, workflows: Sequence[Workflow]) -> float | None:
+        sql = f"SELECT min(wake_at) FROM executions WHERE {FREE}"
+        found = [self._read(sql, *workflow)[0][0] for workflow in workflows]
+        return min((wake_at for wake_at in found if wake_at is not None), default=None)
+
+    # journal
+
+    def append(self, owner: str, commit: Commit) -> "asyncio.Future[None]":
+        return self._writer.put(partial(write_commit, owner, commit))
+
+    async def journal(self, execution_id: str, after: int = 0) -> list[Event]:
+        sql = f"{EVENTS} WHERE execution_id = ? AND seq > ? ORDER BY seq"
+        return [Event._make(row) for row in self._read(sql, execution_id, after)]
+
+    async def events(self, after: int = 0, type: str | None = None, limit: int = 1000) -> list[Event]:
+        where, values = _where(("seq > ?", after), ("type = ?", type))
+        if type is not None and type.endswith("*"):
+            where, values = "WHERE seq > ? AND substr(type, 1, ?) = ?", [after, len(type) - 1, type[:-1]]
+        sql = f"{EVENTS} {where} ORDER BY seq LIMIT ?"
+        return [Event._make(row) for row in self._read(sql, *values, limit)]
+
+    async def sealed(self, execution_id: str) -> dict[int, str]:
+        return dict(self._read("SELECT op, text FROM sealed WHERE execution_id = ?", execution_id))
+
+    async def blob(self, digest: str) -> str:
+        found = self._read("SELECT text FROM blobs WHERE digest = ?", digest)
+        if not found:
+            raise StoreCorrupt(f"{self.location!r} has lost the value with digest {digest!r}; restore a backup.")
+        text: str = found[0][0]
+        return text
+
+    # inbox
+
+    async def post(self, message: Message, events: Sequence[Event] = ()) -> bool:
+        def work(transaction: Transaction) -> bool:
+            delivered = deliver(message, transaction)
+            transaction.events += events if delivered else ()
+            return delivered
+
+        return await self._writer.put(work)
+
+    async def inbox(self, execution_id: str) -> list[Message]:
+        return [
+            rows.message_of(row) for row in self._read(f"{MESSAGES} WHERE execution_id = ? ORDER BY seq", execution_id)
+        ]
+
+    async def mail(self, owner: str, after: int) -> list[Message]:
+        # Asked from the inbox's end, which is short, and not from the executions, of which a worker may own many.
+        owned = "EXISTS (SELECT 1 FROM executions WHERE id = inbox.execution_id AND owner = ?)"
+        sql = f"{MESSAGES} WHERE seq > ? AND {owned} ORDER BY seq"
+        return [rows.message_of(row) for row in self._read(sql, after, owner)]
+
+    # approvals
+
+    async def approval(self, approval_id: str) -> ApprovalRecord | None:
+        found = self._read(f"{APPROVALS} WHERE id = ?", approval_id)
+        return rows.approval_of(found[0]) if found else None
+
+    async def approvals(
+        self, status: ApprovalStatus | None = None, execution_id: str | None = None, limit: int = 100
+    ) -> list[ApprovalRecord]:
+        where, values = _where(("status = ?", status), ("execution_id = ?", execution_id))
+        found = self._read(f"{APPROVALS} {where} ORDER BY created_at, rowid LIMIT ?", *values, limit)
+        return [rows.approval_of(row) for row in found]
+
+    async def verdicts(self, approval_id: str) -> list[VerdictRecord]:
+        sql = rows.select(rows.VERDICT, "verdicts") + " WHERE approval_id = ? ORDER BY seq"
+        return [rows.verdict_of(row) for row in self._read(sql, approval_id)]
+
+    async def decide(
+        self,
+        approval: ApprovalRecord,
+        verdict: VerdictRecord | None,
+        events: Sequence[Event],
+        message: Message | None = None,
+    ) -> bool:
+        return await self._writer.put(partial(write_decision, approval, verdict, events, message))
+
+    # shared state
+
+    async def admit(self, key: str, *, rate: float, burst: int, now: float) -> float:
+        if rate <= 0 or burst < 1:
+            raise UsageError(f"A bucket needs a rate above 0 and a burst of at least 1, not {rate!r} and {burst!r}.")
+        return await self._writer.put(partial(take_token, key, rate, burst, now))
+
+    # watching
+
+    def changed(self) -> bool:
+        if self._reader is self._connection:
+            return False  # nobody else can reach it
+        # The writer's connection does not count its own commits, but cannot be asked while a thread commits on it.
+        place, asked = (0, self._reader) if self._writer.is_committing else (1, self._connection)
+        with translated(self.location):
+            version: int = asked.execute("PRAGMA data_version").fetchone()[0]
+        before, self._versions[place] = self._versions[place], version
+        return version != before
+
+    async def check(self) -> list[str]:
+        """What is wrong with the file, in SQLite's words; empty if nothing is. Reads all of it, on a thread."""
+        if self.location == MEMORY:
+            return _complaints(self._reader)
+        return await asyncio.to_thread(self._check_file)
+
+    def _check_file(self) -> list[str]:
+        try:
+            with translated(self.location), closing(connect(self.location, self._synchronous)) as connection:
+                return _complaints(connection)
+        except StoreCorrupt as damage:  # too much of it to count
+            return [str(damage)]
+
+    def _open(self) -> None:
+        with ExitStack() as opened:
+            self._connection = opened.enter_context(closing(connect(self.location, self._synchronous)))
+            migrate(self._connection)
+            self._reader = self._connection
+            if self.location != MEMORY:
+                # Readers wait for nobody in this mode, except while a killed process's log is recovered.
+                self._reader = opened.enter_context(closing(connect(self.location, self._synchronous, timeout=1.0)))
+            if self._max_bytes is not None:
+                set_ceiling(self._connection, self._max_bytes)
+            self._writer = Writer(
+                self._connection,
+                self.location,
+                patience=self._patience,
+                loop_budget=self._loop_budget,
+                crash_point=self._crash_point,
+            )
+            self.changed()
+            self._last_resort = weakref.finalize(self, self._writer.drain)
+            opened.pop_all()
+
+    def _read(self, sql: str, *values: object) -> list[Any]:
+        with translated(self.location):
+            return self._reader.execute(sql, values).fetchall()
+
+
+def _claimed(record: ExecutionRecord, owner: str, transaction: Transaction) -> ExecutionRecord:
+    transaction.execute(CLAIM, (owner, record.id))
+    return replace(record, owner=owner, status=Status.RUNNING, wake_at=None)
+
+
+def _end_leases(condition: str, value: object, transaction: Transaction) -> int:
+    # Lease and executions go in one transaction: in between, a lost lease would own executions that nobody may claim.
+    transaction.forget_leases()
+    ended = transaction.execute(f"DELETE FROM workers WHERE {condition} RETURNING id", (value,)).fetchall()
+    return sum(
+        transaction.execute("UPDATE executions SET owner = NULL, wake_at = 0 WHERE owner = ?", worker).rowcount
+        for worker in ended
+    )
+
+
+def _where(*conditions: tuple[str, object]) -> tuple[str, list[object]]:
+    given = [(sql, value) for sql, value in conditions if value is not None]
+    return "WHERE " * bool(given) + " AND ".join(sql for sql, _ in given), [value for _, value in given]
+
+
+def _complaints(connection: sqlite3.Connection) -> list[str]:
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    strays = [f"{row[0]} row {row[1]} refers to nothing" for row in connection.execute("PRAGMA foreign_key_check")]
+    return [complaint for complaint in found if complaint != "ok"] + strays

@@ -1,0 +1,526 @@
+"""SQLite keeps the promises of a store, in a file and in memory, and survives what is done to its file."""
+
+import asyncio
+import gc
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from assent.errors import StoreCorrupt, StoreError, StoreUnavailable, StoreVersion, UsageError
+from assent.store import Store
+from assent.store.connection import APPLICATION_ID, SCHEMA_VERSION, location_of, translate
+from assent.store.sqlite import EXECUTIONS, FREE, SqliteStore
+from tests.conformance.store_records import OWNER, commit, event, execution, finish, own, types, worker
+from tests.conformance.store_sharing import SharedStoreSuite
+from tests.conformance.store_suite import StoreSuite
+
+SECRET = "hunter2-hunter2-hunter2"
+
+
+class TestFile(SharedStoreSuite):
+    @pytest.fixture
+    def opened(self, tmp_path: Path) -> Callable[[], Store]:
+        return lambda: SqliteStore(f"sqlite:///{tmp_path}/assent.db")
+
+
+class TestFileThatCommitsOnAThread(SharedStoreSuite):
+    @pytest.fixture
+    def opened(self, tmp_path: Path) -> Callable[[], Store]:
+        return lambda: SqliteStore(tmp_path / "assent.db", loop_budget=0)
+
+
+class TestMemory(StoreSuite):
+    @pytest.fixture
+    def opened(self) -> Callable[[], Store]:
+        return lambda: SqliteStore("sqlite://")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "assent.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    async with SqliteStore(path) as store:
+        await store.register(worker())
+        yield store
+
+
+# Where it is
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("sqlite:///assent.db", "assent.db"),
+        ("sqlite:///sub folder/a.db", "sub folder/a.db"),
+        ("sqlite:////var/lib/assent.db", "/var/lib/assent.db"),
+        ("sqlite://", ":memory:"),
+        ("sqlite:///:memory:", ":memory:"),
+        (":memory:", ":memory:"),
+        ("assent.db", "assent.db"),
+        (Path("/var/assent.db"), "/var/assent.db"),
+    ],
+)
+def test_a_url_names_a_file_or_memory(url: str | Path, location: str) -> None:
+    assert location_of(url) == location
+
+
+@pytest.mark.parametrize("url", ["postgres://host/db", "sqlite://assent.db", "http://x"])
+def test_another_url_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="names no SQLite store"):
+        SqliteStore(url)
+
+
+async def refusal(store: SqliteStore, kind: type[StoreError]) -> str:
+    """What a store that must not open says."""
+    with pytest.raises(kind) as refused:
+        await store.__aenter__()
+    return str(refused.value)
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    assert f"create the folder '{tmp_path}/no'" in await refusal(SqliteStore(tmp_path / "no/a.db"), StoreUnavailable)
+
+
+async def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    assert "it is a folder" in await refusal(SqliteStore(tmp_path), StoreUnavailable)
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Permissions mean nothing to root."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield
+    if is_root:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+        Path(name).chmod(0o755)
+
+
+async def test_a_file_that_may_not_be_read_is_refused(open_folder: Path) -> None:
+    path = open_folder / "assent.db"
+    path.touch(0o000)
+    with ordinary_user():
+        assert "permissions" in await refusal(SqliteStore(path), StoreUnavailable)
+
+
+async def test_a_read_only_file_is_refused(open_folder: Path) -> None:
+    path = open_folder / "assent.db"
+    async with SqliteStore(path):
+        pass
+    path.chmod(0o444)
+    open_folder.chmod(0o555)
+    with ordinary_user():
+        assert "permissions" in await refusal(SqliteStore(path), StoreUnavailable)
+
+
+# What it is
+
+
+async def test_a_file_bears_our_mark_and_the_schema_version(store: SqliteStore, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert raw.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
+    async with SqliteStore(path):
+        pass
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    message = await refusal(SqliteStore(path), StoreVersion)
+    assert "version 99" in message
+    assert f"knows {SCHEMA_VERSION}" in message
+    assert "upgrade Assent" in message
+    assert path.read_bytes() == before
+
+
+async def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE notes (text)")
+    before = path.read_bytes()
+    assert "another program" in await refusal(SqliteStore(path), StoreCorrupt)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_text("Dear diary, " * 1000)
+    assert "no SQLite file" in await refusal(SqliteStore(path), StoreCorrupt)
+
+
+async def test_a_misspelt_setting_is_refused(path: Path) -> None:
+    with pytest.raises(UsageError, match="'FUL'"):
+        await SqliteStore(path, synchronous="FUL").__aenter__()  # type: ignore[arg-type]  # what is tested
+
+
+async def test_a_store_is_used_between_open_and_close_only(path: Path) -> None:
+    async with SqliteStore(path) as store:
+        await store.register(worker())
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.append(OWNER, commit())
+    with pytest.raises(StoreError, match="closed"):
+        await store.journal("e1")
+
+
+# What is in it
+
+
+async def test_stores_in_memory_are_apart() -> None:
+    async with SqliteStore("sqlite://") as one, SqliteStore("sqlite://") as two:
+        await one.register(worker())
+        assert await two.workers() == []
+        assert not one.changed()
+
+
+async def test_own_commits_are_no_change(store: SqliteStore) -> None:
+    store.changed()
+    await store.append(OWNER, commit(event()))
+    assert not store.changed()
+
+
+async def test_text_may_hold_any_character(store: SqliteStore) -> None:
+    await store.append(OWNER, commit(event(value="a\0b🙂", name="\x1f' OR 1=1")))
+    (written,) = await store.journal("e1")
+    assert (written.value, written.name) == ("a\0b🙂", "\x1f' OR 1=1")
+
+
+async def test_an_erased_value_does_not_linger_in_the_file(path: Path) -> None:
+    async with SqliteStore(path) as store:
+        await store.register(worker())
+        await own(store, "e1")
+        await store.append(OWNER, commit(sealed=[(number, SECRET * 50) for number in range(20)]))
+        await store.append(OWNER, finish(unseals=True))
+    assert [file.name for file in path.parent.iterdir()] == ["assent.db"]
+    assert SECRET.encode() not in path.read_bytes()
+
+
+async def test_claiming_looks_at_due_executions_only(store: SqliteStore, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        claim = f"EXPLAIN QUERY PLAN {EXECUTIONS} WHERE {FREE} AND wake_at <= ? ORDER BY wake_at LIMIT ?"
+        plan = [row[3] for row in raw.execute(claim, ("pay", 1, 0, 1))]
+    assert len(plan) == 1  # no sorting
+    assert plan[0].startswith("SEARCH executions USING INDEX executions_due (name=? AND version=? AND wake_at")
+
+
+async def test_a_whole_file_has_nothing_wrong(store: SqliteStore) -> None:
+    await own(store, "e1")
+    assert await store.check() == []
+    async with SqliteStore("sqlite://") as memory:
+        assert await memory.check() == []
+
+
+# Where the commit is done
+
+
+@pytest.mark.parametrize(("budget", "expected"), [(0, "assent-commit_0"), (float("inf"), "MainThread")])
+async def test_commits_go_to_a_thread_when_they_are_slow(path: Path, budget: float, expected: str) -> None:
+    names: list[str] = []
+    crash_point = lambda moment, number: names.append(threading.current_thread().name)  # noqa: E731 - one line
+    async with SqliteStore(path, loop_budget=budget, crash_point=crash_point) as store:
+        await store.register(worker())
+    assert names == [expected, expected]
+
+
+async def test_commits_gather_while_one_is_on_its_way(path: Path) -> None:
+    numbers: list[int] = []
+    on_its_way, go_on = threading.Event(), threading.Event()
+
+    def crash_point(moment: str, number: int) -> None:
+        numbers.append(number)
+        if (moment, number) == ("before commit", 2):
+            on_its_way.set()
+            assert go_on.wait(30)
+
+    async with SqliteStore(path, loop_budget=0, crash_point=crash_point) as store:
+        await store.register(worker())
+        futures = [store.append(OWNER, commit(event(op=0)))]
+        await asyncio.to_thread(on_its_way.wait)
+        futures += [store.append(OWNER, commit(event(op=op))) for op in range(1, 50)]
+        assert not await store.journal("e1")
+        assert store.changed() in (True, False)  # answers at once, though the writer is busy
+        go_on.set()
+        await asyncio.gather(*futures)
+        assert [line.op for line in await store.journal("e1")] == list(range(50))
+    assert numbers == [1, 1, 2, 2, 3, 3]
+
+
+async def test_what_changes_nothing_is_no_commit(path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+    async with SqliteStore(path, crash_point=lambda moment, number: seen.append((moment, number))) as store:
+        await store.register(worker())
+        assert not await store.renew("nobody", 0)
+        assert await store.claim(OWNER, [], 0, 9) == []
+    assert seen == [("before commit", 1), ("after commit", 1)]
+
+
+# Who else is there
+
+
+async def test_a_locked_file_is_waited_for_without_stopping_the_loop(store: SqliteStore, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        futures = [store.append(OWNER, commit(event(op=0)))]
+        await asyncio.wait(futures, timeout=0.05)
+        futures.append(store.append(OWNER, commit(event(op=1))))
+        await asyncio.wait(futures, timeout=0.05)
+        assert not any(future.done() for future in futures)
+        assert await store.journal("e1") == []
+        raw.execute("COMMIT")
+    await asyncio.gather(*futures)
+    assert [line.op for line in await store.journal("e1")] == [0, 1]
+
+
+async def test_a_file_that_stays_locked_is_given_up_with_the_remedy(path: Path) -> None:
+    async with SqliteStore(path, patience=0.05) as store:
+        await store.register(worker())
+        with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+            raw.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailable, match=r"locked by another process.*end it"):
+                await store.append(OWNER, commit(event(type="lost")))
+        await store.append(OWNER, commit(event(type="kept")))
+        assert await types(store) == ["kept"]
+
+
+def child(code: str, path: Path, *, flags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """A process that runs `code`; what matters to it is imported already."""
+    head = (
+        "import asyncio, os, resource, signal, sys\n"
+        "from assent.errors import *\n"
+        "from assent.store import *\n"
+        "from assent.store.sqlite import SqliteStore\n"
+        "path = sys.argv[1]\n"
+        "lease = WorkerRecord(id=str(os.getpid()), host='', pid=0, started_at=0.0, expires_at=0.0)\n"
+        "def line(n): return Commit(execution_id='e1', events=[Event('e1', 'step', 0.0, n)])\n"
+    )
+    command = [sys.executable, *flags, "-c", head + code, str(path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def children(*processes: subprocess.Popen[str]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that end with the test, whatever happens."""
+    try:
+        yield list(processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+WRITE_FIFTY = """
+async def main():
+    async with SqliteStore(path) as store:
+        await store.register(lease)
+        for n in range(50): await store.append(lease.id, line(n))
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_open_a_new_file_at_once_all_succeed(path: Path) -> None:
+    with children(*(child(WRITE_FIFTY, path) for _ in range(4))) as processes:
+        for process in processes:
+            assert await asyncio.to_thread(process.wait) == 0
+    async with SqliteStore(path) as store:
+        assert len(await store.workers()) == 4
+        written = await store.journal("e1")
+        assert len(written) == 200
+        assert await store.check() == []
+
+
+# What is done to it
+
+STREAM = """
+async def main():
+    async with SqliteStore(path, loop_budget=float(os.environ.get("BUDGET", "0.001"))) as store:
+        await store.register(lease)
+        async def one(first):
+            for n in range(first, 10**9, 10):
+                await store.append(lease.id, line(n))
+                print(n, flush=True)
+        await asyncio.gather(*(one(n) for n in range(10)))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 57, 400])
+async def test_what_was_acknowledged_survives_a_kill(path: Path, lines: int) -> None:
+    with children(child(STREAM, path)) as (process,):
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline()) for _ in range(lines)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    async with SqliteStore(path) as store:
+        written = [line.op for line in await store.journal("e1")]
+        assert set(acknowledged) <= set(written)
+        assert len(written) == len(set(written))
+        assert await store.check() == []
+
+
+@pytest.mark.parametrize(("moment", "expected"), [("before commit", [0, 1]), ("after commit", [0, 1, 2])])
+async def test_a_process_may_be_ended_at_an_exact_commit(path: Path, moment: str, expected: list[int]) -> None:
+    code = f"""
+def crash_point(moment, number):
+    if (moment, number) == ({moment!r}, 4): os._exit(70)
+async def main():
+    async with SqliteStore(path, crash_point=crash_point) as store:
+        await store.register(lease)
+        for n in range(9): await store.append(lease.id, line(n))
+asyncio.run(main())
+"""
+    with children(child(code, path)) as (process,):
+        assert await asyncio.to_thread(process.wait) == 70
+    async with SqliteStore(path) as store:
+        assert [line.op for line in await store.journal("e1")] == expected
+
+
+@pytest.mark.parametrize("budget", [0.0, float("inf")])
+def test_a_commit_lands_though_the_loop_is_closed(path: Path, budget: float) -> None:
+    async def begin() -> SqliteStore:
+        store = await SqliteStore(path, loop_budget=budget).__aenter__()
+        await store.register(worker())
+        return store
+
+    def call(store: SqliteStore) -> None:
+        store.append(OWNER, commit(event(type="last words")))
+        loop.stop()
+
+    loop = asyncio.new_event_loop()
+    store = loop.run_until_complete(begin())
+    loop.call_soon(call, store)
+    loop.run_forever()
+    loop.close()
+    del store
+    gc.collect()
+    assert asyncio.run(journal_of(path)) == ["last words"]
+
+
+async def journal_of(path: Path) -> list[str]:
+    async with SqliteStore(path) as store:
+        return await types(store)
+
+
+async def test_a_full_file_fails_clearly_and_loses_nothing(path: Path) -> None:
+    acknowledged = 0
+
+    async def fill(store: Store) -> None:
+        nonlocal acknowledged
+        while True:
+            await store.append(OWNER, commit(event(op=acknowledged, value="x" * 5000)))
+            acknowledged += 1
+
+    async with SqliteStore(path, max_bytes=400_000) as store:
+        await store.register(worker())
+        with pytest.raises(StoreUnavailable, match="free some space"):
+            await fill(store)
+        assert [line.op for line in await store.journal("e1")] == list(range(acknowledged))
+        assert await store.renew(OWNER, 0)
+    assert acknowledged > 20
+    async with SqliteStore(path) as store:
+        await store.append(OWNER, commit(event(op=acknowledged)))
+        assert [line.op for line in await store.journal("e1")] == list(range(acknowledged + 1))
+        assert await store.check() == []
+
+
+async def test_a_store_works_again_once_there_is_space(path: Path) -> None:
+    code = """
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+async def main():
+    async with SqliteStore(path) as store:
+        await store.register(lease)
+        await store.append(lease.id, line(0))
+        room = os.path.getsize(path + "-wal")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        group = [store.append(lease.id, line(n)) for n in range(1, 40)]
+        outcomes = await asyncio.gather(*group, return_exceptions=True)
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes), outcomes
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        await store.append(lease.id, line(40))
+        assert [event.op for event in await store.journal("e1")] == [0, 40]
+        assert await store.check() == []
+asyncio.run(main())
+"""
+    with children(child(code, path)) as (process,):
+        assert await asyncio.to_thread(process.wait) == 0
+
+
+async def test_a_damaged_file_is_found_out(path: Path) -> None:
+    async with SqliteStore(path) as store:
+        await store.register(worker())
+        for number in range(50):
+            await store.append(OWNER, commit(*(event(op=number, value="x" * 500) for _ in range(20))))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4096 // 4 * 4096)
+        file.write(b"\xa5" * (size // 2))
+    async with SqliteStore(path) as store:
+        with pytest.raises(StoreCorrupt, match="assent doctor"):
+            await store.journal("e1")
+        with pytest.raises(StoreCorrupt, match="damaged"):
+            await store.append(OWNER, commit(*(event(value="x" * 500) for _ in range(1000))))
+        assert await store.check() != []
+
+
+async def test_a_status_that_does_not_exist_is_found_out(store: SqliteStore, path: Path) -> None:
+    await store.create(execution())
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        raw.execute("UPDATE executions SET status = 'perhaps'")
+    with pytest.raises(StoreCorrupt, match="'perhaps'"):
+        await store.execution("e1")
+
+
+async def test_text_that_is_none_is_found_out(store: SqliteStore, path: Path) -> None:
+    await store.create(execution())
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("UPDATE executions SET arguments = CAST(x'ff' AS TEXT)")
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        await store.execution("e1")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_BUSY, StoreUnavailable),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreUnavailable),
+        (sqlite3.SQLITE_LOCKED, StoreUnavailable),
+        (sqlite3.SQLITE_FULL, StoreUnavailable),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreUnavailable),
+        (sqlite3.SQLITE_CANTOPEN, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreUnavailable),
+        (sqlite3.SQLITE_NOMEM, StoreUnavailable),
+        (sqlite3.SQLITE_CORRUPT_INDEX, StoreCorrupt),
+        (sqlite3.SQLITE_NOTADB, StoreCorrupt),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, StoreError),
+        (sqlite3.SQLITE_MISUSE, StoreError),
+    ],
+)
+def test_every_error_of_sqlite_becomes_ours(code: int, kind: type[StoreError]) -> None:
+    error = sqlite3.OperationalError("it says so")
+    error.sqlite_errorcode = code
+    ours = translate(error, "/data/assent.db")
+    assert type(ours) is kind
+    assert ours.__cause__ is error
+    assert "'/data/assent.db'" in str(ours)
+    assert "it says so" in str(ours)
