@@ -7,7 +7,7 @@ from contextvars import Token
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from types import ModuleType
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
 from assent.clock import Clock, SystemClock, seconds
 from assent.codec import codec_for, from_json, signature_of
@@ -25,8 +25,8 @@ from assent.engine import (
 )
 from assent.engine.local import LocalEngine, WorkerSettings
 from assent.errors import RuntimeRequired, UsageError
-from assent.governance import Authority, Policy, acting_as, ambient_authority, current_principal
-from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Store
+from assent.governance import Authority, Policy, acting_as, ambient_authority, cast, current_principal
+from assent.store import ApprovalRecord, ApprovalStatus, Event, ExecutionQuery, ExecutionRecord, Message, Status, Store
 from assent.store.sqlite import SqliteStore
 
 P = ParamSpec("P")
@@ -178,6 +178,9 @@ class Runtime:
     @property
     def engine(self) -> Engine:
         """The engine that drives executions here. Raises RuntimeRequired before `async with`."""
+        return self._local()
+
+    def _local(self) -> LocalEngine:
         if self._engine is None:
             raise RuntimeRequired("This Runtime is not open: use it as `async with Runtime(...) as runtime:`.")
         return self._engine
@@ -241,6 +244,25 @@ class Runtime:
             status=Status(status) if status else None, name=name, since=since, cause=cause, before=before, limit=limit
         )
         return await self.engine.executions(query)
+
+    async def approvals(
+        self, status: ApprovalStatus | str | None = "pending", execution_id: str | None = None, limit: int = 100
+    ) -> list[ApprovalRecord]:
+        """What is asked of people, oldest first: what is still open, or of another status, or with None all."""
+        wanted = ApprovalStatus(status) if status else None
+        return await self._local().store.approvals(wanted, execution_id, limit)
+
+    async def decide(
+        self, approval_id: str, *, approver: str, decision: Literal["approve", "reject"] = "approve", reason: str = ""
+    ) -> ApprovalRecord:
+        """Give a person's verdict, from whatever process, and return the approval as it is afterwards.
+
+        The caller answers for who the approver is. A verdict that does not count (from somebody who is not asked, late,
+        repeated) is kept on record and raised as VerdictRefused, which says why. The execution goes on wherever a
+        worker is.
+        """
+        store = self._local().store
+        return await cast(store, self.clock, approval_id, approver=approver, decision=decision, reason=reason)
 
     def _programs(self) -> Iterable[Program]:
         yield from _programs_of(sys.modules.get("__main__"))

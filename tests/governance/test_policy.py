@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,6 +130,12 @@ async def test_an_error_in_a_policy_is_a_denial_with_its_cause(kind: Any, error:
 async def test_what_ends_the_caller_is_passed_on(kind: Any, error: BaseException) -> None:
     with pytest.raises(type(error)):
         await rule(kind(answer=error))
+
+
+def test_a_round_of_questions_can_be_given_up() -> None:
+    waiting = evaluate_all([SaysLater()], ACTION, NOW)
+    waiting.send(None)
+    waiting.close()
 
 
 @pytest.mark.parametrize("no_policy", [None, "policy", lambda action, facts: True, object(), Says])
@@ -404,7 +412,12 @@ def test_fingerprints_are_the_same_in_every_process() -> None:
     code = f"import json, {__name__} as m; print(json.dumps(m.fingerprints()))"
     for seed in "12":
         found = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert json.loads(found.stdout) == fingerprints()
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from rich.text import Text
 
-from assent.cli.output import Row, Screen, iso, moment, plain, shortened, short_moment, styled
-from assent.cli.stored import EVERYTHING, find_approval, find_execution, opened
+from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, shortened, styled
+from assent.cli.stored import EVERYTHING, find_approval, opened
 from assent.cli.timeline import LONGEST_VALUE, facts_in_words
-from assent.cli.waiting import electorate_in_words, is_open, staff_of, votes
+from assent.cli.waiting import electorate_in_words, is_open, votes, whose_turn
 from assent.clock import SystemClock
 from assent.errors import UsageError
 from assent.governance.approvals import ApprovalRequest, cast, intact_request
@@ -143,16 +143,7 @@ async def _outcome(store: Store, record: ApprovalRecord) -> Text:
 
 
 async def _say_who_goes_on(screen: Screen, store: Store, record: ApprovalRecord) -> None:
-    if record.status is ApprovalStatus.PENDING:
+    execution = await store.execution(record.execution_id)
+    if record.status is ApprovalStatus.PENDING or execution is None or execution.status.is_final:
         return
-    execution = await find_execution(store, record.execution_id)
-    staff = await staff_of(store, screen.now)
-    if execution.status.is_final or staff.drives(execution) or staff.can_drive(execution):
-        screen.say(plain(f"Execution {execution.id} of {execution.name} goes on."))
-    else:
-        screen.say(
-            plain(
-                f"Execution {execution.id} of {execution.name} goes on as soon as a worker has "
-                f"{execution.name} version {execution.version}. Start one: assent worker FILE"
-            )
-        )
+    screen.say(plain(f"Execution {execution.id} of {execution.name} goes on{await whose_turn(store, execution)}."))

@@ -7,13 +7,13 @@ from typing import Any
 from rich.text import Text
 
 from assent.cli.approvals import approval_facts, approval_row
-from assent.cli.output import Row, Screen, iso, moment, plain, shortened, short_moment, styled
+from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, shortened, styled
 from assent.cli.stored import EVERYTHING, engine_on, find_execution, opened
 from assent.cli.timeline import LONGEST_VALUE, compact, event_facts, event_in_words, timeline_rows, value_of
 from assent.cli.waiting import Staff, approvals_awaited, staff_of, waits_in_words
 from assent.clock import seconds
 from assent.errors import UsageError
-from assent.store import ApprovalRecord, Event, ExecutionQuery, ExecutionRecord, Status, Store, VerdictRecord
+from assent.store import ApprovalRecord, Event, ExecutionQuery, ExecutionRecord, Status, VerdictRecord
 
 Approvals = Mapping[str, ApprovalRecord]
 
@@ -68,7 +68,9 @@ def _since(text: str, now: float) -> float:
     try:
         return datetime.fromisoformat(text).astimezone().timestamp()
     except ValueError as error:
-        raise UsageError(f"{text!r} is neither a duration (2h, 7d) nor a date (2030-01-31, 2030-01-31T14:00).") from error
+        raise UsageError(
+            f"{text!r} is neither a duration (2h, 7d) nor a date (2030-01-31, 2030-01-31T14:00)."
+        ) from error
 
 
 def execution_facts(record: ExecutionRecord, approvals: Approvals, staff: Staff, now: float) -> dict[str, Any]:
@@ -197,7 +199,9 @@ async def list_events(screen: Screen, url: str | None, id: str, *, as_json: bool
     elif not events:
         screen.say("Nothing has happened yet.")
     else:
-        screen.table([">SEQ", "AT", "EVENT", ">OP", "NAME"], [_event_row(event) for event in events], "ARGUMENTS, VALUE")
+        screen.table(
+            [">SEQ", "AT", "EVENT", ">OP", "NAME"], [_event_row(event) for event in events], "ARGUMENTS, VALUE"
+        )
 
 
 def _event_row(event: Event) -> Row:

@@ -1,13 +1,13 @@
 """`assent signal`, `cancel` and `resolve`: word to an execution from outside."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Never
+from typing import Any
 
+from assent.cli.arguments import parsed
 from assent.cli.output import Screen, plain
 from assent.cli.stored import engine_on, find_execution, opened
-from assent.cli.waiting import APPROVAL, CHILD, staff_of, steps_in_doubt
+from assent.cli.waiting import APPROVAL, CHILD, steps_in_doubt, whose_turn
 from assent.errors import UsageError
 from assent.governance import Principal, acting_as
 from assent.runtime import Handle
@@ -36,26 +36,15 @@ async def resolve(
 ) -> None:
     """`assent resolve`."""
     if (done is None) != not_done:
-        raise UsageError("Say one of the two: --done RESULT if the effect has happened, --not-done if it surely has not.")
+        raise UsageError(
+            "Say one of the two: --done RESULT if the effect has happened, --not-done if it surely has not."
+        )
     result = None if done is None else parsed(done, "The result")
     async with _addressed(screen, url, id, who) as (handle, record):
         chosen = _step_in_doubt(record, step)
         await handle.resolve(done=not not_done, result=result, step=chosen)
         outcome = "did not happen, and may happen now" if not_done else "has happened"
         screen.say(plain(f"Noted for execution {record.id}: {chosen} {outcome}."))
-
-
-def parsed(text: str, what: str) -> Any:
-    """The value of a JSON text. Raises UsageError."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        hint = f" A text needs quotes of its own: '{json.dumps(text)}'." if text.isprintable() and "'" not in text else ""
-        raise UsageError(f"{what} {text!r} is no JSON ({error}).{hint}") from error
-
-
-def _refuse_constant(name: str) -> Never:
-    raise ValueError(f"{name} is no number in JSON")
 
 
 def _step_in_doubt(record: ExecutionRecord, step: str) -> str:
@@ -73,16 +62,11 @@ def _step_in_doubt(record: ExecutionRecord, step: str) -> str:
 async def _addressed(
     screen: Screen, url: str | None, id: str, who: str | None
 ) -> AsyncIterator[tuple[Handle[Any], ExecutionRecord]]:
-    """The execution that word is for, and who sends it; at the end it is said if nobody is there to read it."""
+    """The execution that word is for, on behalf of whoever sends it; afterwards, whether somebody is there to read it."""
     async with opened(url) as store:
         record = await find_execution(store, id)
         with acting_as(Principal(who) if who else None):
             yield Handle(engine_on(store), record.id), record
-        staff = await staff_of(store, screen.now)
-        if not (staff.drives(record) or staff.can_drive(record)):
-            screen.say(
-                plain(
-                    f"It goes on as soon as a worker has {record.name} version {record.version}. "
-                    "Start one: assent worker FILE"
-                )
-            )
+        turn = await whose_turn(store, record)
+        if turn:
+            screen.say(plain(f"It is read{turn}."))

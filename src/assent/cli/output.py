@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 # A pipe has no width: each row stays on its line, for whatever reads it.
@@ -176,7 +175,9 @@ class Screen:
         """Print rows under headers; a header that begins with `>` has its column set to the right."""
         sides = [header.startswith(">") for header in headers]
         names = [Text(header.removeprefix(">"), style="bold") for header in headers]
-        widths = [max(cell.cell_len for cell in column) for column in zip(names, *(row.cells for row in rows), strict=True)]
+        widths = [
+            max(cell.cell_len for cell in column) for column in zip(names, *(row.cells for row in rows), strict=True)
+        ]
         room = self.width - sum(widths) - len(GAP) * len(widths)
         tails = [Text(" · ").join(row.notes) for row in rows]
         beside = any(tails) and all(tail.cell_len <= room for tail in tails)

@@ -2,12 +2,12 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from assent.cli.stored import DEFAULT_STORE
 from assent.engine import Program, Step
 from assent.errors import UsageError
 from assent.runtime import Runtime
@@ -17,7 +17,9 @@ def load_function(reference: str) -> tuple[ModuleType, Program]:
     """The module and the program of `app.py:fn` or `package.module:fn`. Raises UsageError."""
     where, colon, name = reference.rpartition(":")
     if not colon or not where or not name:
-        raise UsageError(f"{reference!r} names no function. Write the file, a colon and the function: app.py:pay_supplier")
+        raise UsageError(
+            f"{reference!r} names no function. Write the file, a colon and the function: app.py:pay_supplier"
+        )
     module = load_module(where)
     found: object = module
     for part in name.split("."):
@@ -61,17 +63,20 @@ def program_of(value: object) -> Program | None:
     return program if isinstance(program, Program) else None
 
 
-def runtime_of(module: ModuleType, url: str | None, default: str, *, worker: bool) -> Runtime:
-    """The runtime that the module sets up for itself, if it does, with the store that was asked for."""
-    own = [value for value in vars(module).values() if isinstance(value, Runtime)]
+def runtime_of(modules: Sequence[ModuleType], url: str | None, *, worker: bool) -> Runtime:
+    """The runtime that the modules set up for themselves, if they do, with the store that was asked for.
+
+    It is that very object and no copy, because their workflows may start others with it.
+    """
+    own = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, Runtime)}
     if len(own) > 1:
-        raise UsageError(f"{module.__name__} has {len(own)} runtimes. Keep one of them at the top of the module.")
-    if not own:
-        return Runtime(url or default, worker=worker, workflows=[module])
-    workflows = [*own[0].workflows, module]
-    if url is None:
-        return replace(own[0], worker=worker, workflows=workflows)
-    return replace(own[0], url=url, store=None, worker=worker, workflows=workflows)
+        raise UsageError(f"There are {len(own)} runtimes at the top of these modules. Keep one, which all of them use.")
+    runtime = next(iter(own.values()), None) or Runtime(url or DEFAULT_STORE)
+    if url is not None:
+        runtime.url, runtime.store = url, None
+    runtime.worker = worker
+    runtime.workflows = [*runtime.workflows, *modules]
+    return runtime
 
 
 def _load_file(where: str, path: Path) -> ModuleType:
@@ -86,7 +91,9 @@ def _load_file(where: str, path: Path) -> ModuleType:
     sys.path.insert(0, str(folder))
     module = _import(".".join(names), where)
     if module.__file__ is None or Path(module.__file__).resolve() != path.resolve():
-        raise UsageError(f"The name {module.__name__!r} is taken by {module.__file__ or 'a built-in module'}. Rename {where}.")
+        raise UsageError(
+            f"The name {module.__name__!r} is taken by {module.__file__ or 'a built-in module'}. Rename {where}."
+        )
     return module
 
 
@@ -94,10 +101,14 @@ def _import(name: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except SyntaxError as error:
-        raise UsageError(f"{error.filename or where} line {error.lineno}: {error.msg}. Mend it and try again.") from error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's module runs here, and may raise anything
+        raise UsageError(
+            f"{error.filename or where} line {error.lineno}: {error.msg}. Mend it and try again."
+        ) from error
+    except (Exception, SystemExit) as error:
         what = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise UsageError(f"{where} cannot be imported{_line_of(error, where)}: {what}. Mend it and try again.") from error
+        raise UsageError(
+            f"{where} cannot be imported{_line_of(error, where)}: {what}. Mend it and try again."
+        ) from error
 
 
 def _line_of(error: BaseException, where: str) -> str:

@@ -2,27 +2,27 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from inspect import signature, unwrap
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
-from assent.cli.orders import parsed
+from rich.text import Text
+
+from assent.cli.arguments import bound_arguments
 from assent.cli.output import Screen, json_text, plain, safe_lines
 from assent.cli.reference import load_function, runtime_of
-from assent.cli.stored import DEFAULT_STORE
-from assent.cli.timeline import value_of
-from assent.cli.waiting import APPROVAL, approvals_awaited, is_open, staff_of, waits_in_words
+from assent.cli.timeline import failure_in_words, value_of
+from assent.cli.waiting import approvals_awaited, signals_awaited, staff_of, waits_in_words
 from assent.clock import seconds
-from assent.codec import codec_for
+from assent.codec import from_json
 from assent.engine import Engine, Program
-from assent.errors import ApprovalPending, AssentError, CodecError, InDoubt, UsageError
+from assent.errors import ApprovalPending, AssentError, InDoubt
 from assent.governance import Principal
 from assent.governance.approvals import intact_request
 from assent.runtime import Runtime
 from assent.store import ApprovalRecord, ExecutionRecord, Status, Store
 from assent.store.sqlite import SqliteStore
 
-# How often (seconds) the caller looks whether the execution has come to a wait that only others can end.
+# How often (seconds) the caller looks whether only others can go on.
 LOOK = 0.05
 
 
@@ -31,13 +31,138 @@ class Order:
     """What `assent run` was asked for."""
 
     reference: str
-    document: str | None  # JSON object of arguments
+    document: str | None  # a JSON object of arguments
     pairs: Sequence[str]  # name=value, each
     id: str | None
     who: str | None
-    patience: str | None  # how long to wait for people and signals
+    patience: str | None  # how long to wait for people and signals; None: as long as the policies say
     as_json: bool
 
 
-async def run(screen: Screen, errors: Screen, runtime: Runtime, program: Program, order: Order) -> int:
-    """Start the execution and wait; returns the exit code."""
+def run(screen: Screen, errors: Screen, url: str | None, order: Order) -> int:
+    """`assent run`; returns the exit code."""
+    # The module is loaded outside of the event loop, as it would be as a script.
+    module, program = load_function(order.reference)
+    arguments = bound_arguments(program, order.document, order.pairs)
+    patience = None if order.patience is None else seconds(order.patience)
+    runtime = runtime_of([module], url, worker=False)
+    runtime.store = store = runtime.store or SqliteStore(runtime.url)
+    call = Call(screen, errors, runtime, store, program, order, patience)
+    return asyncio.run(call.perform(arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call from the command line."""
+
+    screen: Screen
+    errors: Screen
+    runtime: Runtime
+    store: Store
+    program: Program
+    order: Order
+    patience: float | None
+
+    async def perform(self, arguments: Mapping[str, Any]) -> int:
+        """Start the execution, wait with it, and report; returns the exit code."""
+        requester = Principal(self.order.who).to_text() if self.order.who else None
+        async with self.runtime as runtime:
+            engine = runtime.engine
+            record = await engine.start(self.program, arguments, id=self.order.id, requester=requester, attended=True)
+            result = asyncio.ensure_future(engine.result(record.id))
+            try:
+                await self._wait(engine, record.id, result)
+                return await self._report(await engine.execution(record.id), result)
+            except asyncio.CancelledError:
+                self.errors.say(f"Execution {record.id} is left to the workers: assent worker FILE")
+                raise
+            finally:
+                result.cancel()
+                await asyncio.gather(result, return_exceptions=True)
+                await engine.leave(record.id)
+
+    async def _wait(self, engine: Engine, id: str, result: "asyncio.Future[Any]") -> None:
+        """Return when the execution has ended, or when others have not come in time for it to go on."""
+        clock = asyncio.get_running_loop().time
+        awaited: Sequence[str] = ()
+        deadline = 0.0
+        while not result.done():
+            record = await engine.execution(id)
+            others = self._others(record)
+            if others and others != awaited:
+                awaited, deadline = others, clock() + await self._patience(record)
+            if others and clock() >= deadline:
+                return
+            await asyncio.wait({result}, timeout=LOOK)
+
+    def _others(self, record: ExecutionRecord) -> Sequence[str]:
+        """Whom the execution waits for: people, senders of signals, or a worker that takes it up."""
+        if record.owner is None and record.wake_at is not None and record.wake_at <= self.runtime.clock.now():
+            return ["worker"]
+        if record.status is Status.IN_DOUBT:
+            return ["resolve"]
+        return signals_awaited(record) if record.status is Status.SUSPENDED else ()
+
+    async def _patience(self, record: ExecutionRecord) -> float:
+        if self.patience is not None:
+            return self.patience
+        requests = map(intact_request, (await approvals_awaited(self.store, [record])).values())
+        return max((request.timeout_seconds for request in requests if request is not None), default=0.0)
+
+    async def _report(self, record: ExecutionRecord, result: "asyncio.Future[Any]") -> int:
+        if not result.done():
+            return await self._report_wait(record)
+        error = result.exception()
+        if error is not None:
+            return await self._report_failure(record, error)
+        recorded = from_json(self.program.returns.encode(result.result()))
+        if self.order.as_json:
+            self.screen.json(self._facts(record, result=recorded))
+        else:
+            self.screen.say(Text(json_text(recorded)))
+            self.errors.say(f"Execution {record.id} completed.", style="dim")
+        return 0
+
+    async def _report_failure(self, record: ExecutionRecord, error: BaseException) -> int:
+        events = await self.store.journal(record.id)
+        failure = value_of(events[-1].value) if record.status is Status.FAILED and events else None
+        if self.order.as_json:
+            self.screen.json(self._facts(record, error=failure or {"message": str(error)}))
+        elif isinstance(error, AssentError) or not isinstance(failure, dict):
+            self.errors.say(plain(f"{self.program.name}: {error}"))
+        else:
+            self.errors.say(Text(safe_lines(failure.get("traceback", "")).rstrip()))
+            self.errors.say(plain(f"{self.program.name} failed with {failure_in_words(failure)}"))
+        if not self.order.as_json:
+            self.errors.say(f"Execution {record.id} {record.status}.", style="dim")
+        return error.exit_code if isinstance(error, AssentError) else 1
+
+    async def _report_wait(self, record: ExecutionRecord) -> int:
+        now = self.runtime.clock.now()
+        awaited = await approvals_awaited(self.store, [record])
+        words = waits_in_words(record, awaited, await staff_of(self.store, now), now)
+        if self.order.as_json:
+            self.screen.json(self._facts(record, approvals=list(awaited), waits_for=words))
+        else:
+            self._say_wait(record, awaited, words)
+        return InDoubt.exit_code if record.status is Status.IN_DOUBT else ApprovalPending.exit_code
+
+    def _say_wait(self, record: ExecutionRecord, awaited: Mapping[str, ApprovalRecord], words: Sequence[str]) -> None:
+        self.screen.say(plain(f"{record.name} waits."))
+        pairs = [("execution", record.id)] + [("approval", each) for each in awaited]
+        self.screen.fields(pairs + [("waits for", each) for each in words])
+        for each in awaited:
+            self.screen.say(f"Decide:  assent approve {each} --as WHO --reason WHY")
+        self.screen.say(plain(f"Go on:   assent worker {self.order.reference.rpartition(':')[0]}"))
+
+    def _facts(self, record: ExecutionRecord, **more: Any) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "execution_id": record.id,
+            "name": record.name,
+            "status": record.status.value,
+            "result": None,
+            "error": None,
+            "approvals": [],
+            "waits_for": [],
+        }
+        return facts | more

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from assent.clock import SystemClock
 from assent.engine.local import LocalEngine
 from assent.errors import ApprovalNotFound, ExecutionNotFound, StoreUnavailable, UsageError
-from assent.clock import SystemClock
 from assent.store import ApprovalRecord, ExecutionQuery, ExecutionRecord, Store
 from assent.store.connection import MEMORY, location_of
 from assent.store.sqlite import SqliteStore

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from assent.cli.output import moment
+from assent.clock import SystemClock
 from assent.codec import from_json
 from assent.governance.approvals import ApprovalRequest, intact_request, person
-from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Status, Store, VerdictRecord, WorkerRecord
+from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Store, VerdictRecord, WorkerRecord
 
 APPROVAL = "approval:"
 CHILD = "child:"
@@ -37,8 +38,8 @@ async def staff_of(store: Store, now: float) -> Staff:
 
 async def approvals_awaited(store: Store, records: Iterable[ExecutionRecord]) -> dict[str, ApprovalRecord]:
     """The approvals that these executions wait for, by id."""
-    ids = [name.removeprefix(APPROVAL) for record in records for name in signals_awaited(record)]
-    found = [await store.approval(id) for id in ids]
+    names = [name for record in records for name in signals_awaited(record) if name.startswith(APPROVAL)]
+    found = [await store.approval(name.removeprefix(APPROVAL)) for name in names]
     return {approval.id: approval for approval in found if approval is not None}
 
 
@@ -78,6 +79,18 @@ def _lack_of_worker(record: ExecutionRecord, staff: Staff, now: float) -> str | 
         return None
     if staff.can_drive(record):
         return "a worker, which will take it up in a moment"
+    return absent_worker(record)
+
+
+async def whose_turn(store: Store, record: ExecutionRecord) -> str:
+    """After word to an execution: what must still happen before it is read."""
+    staff = await staff_of(store, SystemClock().now())
+    present = staff.drives(record) or staff.can_drive(record)
+    return "" if present else f" when there is {absent_worker(record)}"
+
+
+def absent_worker(record: ExecutionRecord) -> str:
+    """What is to be done when nobody can drive an execution."""
     return f"a worker that has {record.name} version {record.version}; start one: assent worker FILE"
 
 
@@ -132,10 +145,6 @@ def is_open(approval: ApprovalRecord, now: float) -> bool:
     """Whether a verdict could still count."""
     in_time = approval.expires_at is None or approval.expires_at > now
     return approval.status is ApprovalStatus.PENDING and in_time
-
-
-def is_in_doubt(record: ExecutionRecord) -> bool:
-    return record.status is Status.IN_DOUBT
 
 
 def steps_in_doubt(record: ExecutionRecord) -> list[str]:

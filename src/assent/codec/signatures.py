@@ -65,9 +65,9 @@ class Signature:
                 raise self._misuse(args, kwargs)
             taken_by[name] = value
         merged = {**self._defaults, **given}
-        for name, found in ((self._rest, rest), (self._options, options)):
-            if name is not None:
-                merged[name] = found
+        for place, found in ((self._rest, rest), (self._options, options)):
+            if place is not None:
+                merged[place] = found
             elif found:
                 raise self._misuse(args, kwargs)
         if not self._known <= merged.keys():

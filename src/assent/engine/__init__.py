@@ -5,11 +5,11 @@ governance, agents or the web; whoever needs more than a step hangs it around st
 """
 
 from assent.engine.engine import Engine, Program, ambient_engine
-from assent.engine.execution import Effect, ExecutionInfo, LiveExecution, Note, StepSpec, current
+from assent.engine.execution import LiveExecution, current
 from assent.engine.hooks import Gate, Hooks, Watcher
+from assent.engine.ops import Effect, ExecutionInfo, Note, StepSpec
 from assent.engine.steps import (
     NOT_DONE,
-    Duration,
     NotDone,
     Step,
     StepScope,
@@ -35,7 +35,6 @@ from assent.engine.workflow import (
 
 __all__ = [
     "NOT_DONE",
-    "Duration",
     "Effect",
     "Engine",
     "ExecutionInfo",

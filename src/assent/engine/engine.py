@@ -41,6 +41,7 @@ class Engine(Protocol):
 
     def register(self, program: Program) -> None:
         """Make a program known, so that its executions can be resumed here. Raises DuplicateWorkflow."""
+        ...
 
     async def start(
         self,
@@ -57,26 +58,33 @@ class Engine(Protocol):
         `attended`: a caller in this process waits for it. It is then driven here, and kept here while it waits,
         until `leave`. Raises ExecutionConflict, CodecError.
         """
+        ...
 
     async def result(self, execution_id: str, *, timeout: float | None = None) -> Any:
         """Wait for the result; raises what the execution raised, ResultTimeout, ExecutionNotFound."""
+        ...
 
     async def waiting(self, execution_id: str) -> None:
         """Return as soon as the execution waits for something outside, or has ended."""
+        ...
 
     async def leave(self, execution_id: str) -> None:
         """Nobody in this process waits for it any longer: any worker may take it over."""
+        ...
 
     async def post(self, message: Message) -> None:
         """Put a message in an execution's inbox. Raises ExecutionNotFound, ExecutionConflict for one that has ended."""
+        ...
 
     async def execution(self, execution_id: str) -> ExecutionRecord:
         """The execution as it stands. Raises ExecutionNotFound."""
+        ...
 
     async def executions(self, query: ExecutionQuery) -> list[ExecutionRecord]: ...
 
     async def events(self, execution_id: str) -> list[Event]:
         """Its journal, with large values filled in."""
+        ...
 
 
 # The engine of the runtime that is open in this context. It is here, and not an argument everywhere, because a decorated

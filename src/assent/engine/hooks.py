@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assent.engine.execution import ExecutionInfo
+from assent.engine.ops import ExecutionInfo
 from assent.store import Event
 
 log = logging.getLogger("assent.engine")

@@ -6,9 +6,10 @@ whatever it believes about the time, and a heartbeat costs one row however many 
 """
 
 import asyncio
+import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assent.clock import Clock
@@ -16,27 +17,34 @@ from assent.codec import to_json
 from assent.errors import StoreError
 from assent.store import Store, WorkerRecord, Workflow
 
+log = logging.getLogger("assent.engine")
+
 
 @dataclass(slots=True)
 class Lease:
-    """Keeps one lease alive. `lost` is called when others may have taken over."""
+    """Keeps one lease alive, and takes a new one when it is lost."""
 
     store: Store
     clock: Clock
     seconds: float
-    lost: Callable[[], Awaitable[None]]
-    freed: Callable[[], None]  # executions of a dead worker have become free
+    workflows: Callable[[], Sequence[Workflow]]  # what this process can drive, for people to read
+    lost: Callable[[], None]  # others may have taken over; called before a new lease is taken
+    held: Callable[[bool], None]  # it surely holds; True: and executions of somebody else have become free
     owner: str = ""
     _deadline: float = 0.0  # by the loop's clock, which goes on while the process is stopped
     _timer: asyncio.TimerHandle | None = None
     _beating: asyncio.Task[None] | None = None
+    _stopped: bool = False
 
-    async def take(self, workflows: Sequence[Workflow]) -> None:
+    async def take(self) -> None:
         """Register under a new id and begin to renew."""
+        await self._take()
+        self._schedule()
+
+    async def _take(self) -> None:
         self.owner = self.clock.new_id()
-        now = self.clock.now()
-        self._deadline = asyncio.get_running_loop().time() + self.seconds
-        names = to_json([f"{each.name}@{each.version}" for each in workflows])
+        now, deadline = self.clock.now(), asyncio.get_running_loop().time() + self.seconds
+        names = to_json([f"{each.name}@{each.version}" for each in self.workflows()])
         await self.store.register(
             WorkerRecord(
                 id=self.owner,
@@ -47,15 +55,30 @@ class Lease:
                 workflows=names,
             )
         )
-        await self.store.take_over(now)
-        self._schedule()
+        self._deadline = deadline
+        self.held(await self.store.take_over(now) > 0)
 
     def holds(self) -> bool:
         """Whether it surely still holds."""
         return asyncio.get_running_loop().time() < self._deadline
 
+    def beat(self) -> None:
+        """Renew it now, or find out that it is lost; at most one such question at a time."""
+        if self._stopped or (self._beating is not None and not self._beating.done()):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._beating = asyncio.get_running_loop().create_task(self._beat())
+
+    async def recover(self) -> None:
+        """Return when it has been renewed, or replaced by a new one if it was lost."""
+        self.beat()
+        if self._beating is not None:
+            await asyncio.wait([self._beating])
+
     async def give_back(self) -> None:
         """Stop renewing; all that hangs on it becomes free at once."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         if self._beating is not None:
@@ -64,25 +87,25 @@ class Lease:
 
     def _schedule(self) -> None:
         # Three chances to renew before it runs out.
-        self._timer = asyncio.get_running_loop().call_later(self.seconds / 3, self._beat)
+        if not self._stopped:
+            self._timer = asyncio.get_running_loop().call_later(self.seconds / 3, self.beat)
 
-    def _beat(self) -> None:
-        self._beating = asyncio.get_running_loop().create_task(self._renew())
-
-    async def _renew(self) -> None:
-        before = asyncio.get_running_loop().time()
-        now = self.clock.now()
+    async def _beat(self) -> None:
         try:
-            held = await self.store.renew(self.owner, now + self.seconds)
-            if held:
-                self._deadline = before + self.seconds
-                if await self.store.take_over(now):
-                    self.freed()
-            else:
-                await self.lost()
-        except StoreError:
+            await self._renew()
+        except StoreError as error:
             # A store that is full or locked for a while is no reason to give up; the lease runs out by itself.
-            held = True
-        if held:
+            log.warning("cannot renew the lease of worker %s: %s", self.owner, error)
+        finally:
             self._schedule()
 
+    async def _renew(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self.seconds
+        now = self.clock.now()
+        if await self.store.renew(self.owner, now + self.seconds):
+            self._deadline = deadline
+            self.held(await self.store.take_over(now) > 0)
+        elif not self._stopped:
+            log.warning("the lease of worker %s was lost; its executions go on elsewhere", self.owner)
+            self.lost()
+            await self._take()

@@ -5,46 +5,43 @@ import contextvars
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 from assent.clock import Clock
-from assent.codec import digest, from_json, to_json
-from assent.engine.drive import BLOB, BLOB_SIZE, WITHHELD, Drive
+from assent.codec import to_json
+from assent.engine.drive import Drive
+from assent.engine.ending import Ending, failed
 from assent.engine.engine import Program
-from assent.engine.failure import decode_failure, encode_failure
 from assent.engine.hooks import Hooks
 from assent.engine.lease import Lease
-from assent.engine.replay import ENDINGS
+from assent.engine.reading import read_execution, read_journal, read_result
+from assent.engine.starting import Birth, new_execution
+from assent.engine.texts import Blobs, resolved, unsealed
+from assent.engine.waiting import Waiters
 from assent.engine.worker import Lookout
 from assent.errors import (
-    CodecError,
     DuplicateWorkflow,
-    ExecutionCancelled,
     ExecutionConflict,
-    ExecutionFailed,
-    ExecutionNotFound,
     LeaseLost,
     ResultTimeout,
+    RuntimeRequired,
     StateNotCaptured,
     StoreError,
 )
-from assent.store import (
-    Change,
-    Commit,
-    Event,
-    ExecutionQuery,
-    ExecutionRecord,
-    Message,
-    Status,
-    Store,
-    Workflow,
-)
+from assent.store import Change, Commit, Event, ExecutionQuery, ExecutionRecord, Message, Status, Store, Workflow
 
 log = logging.getLogger("assent.engine")
 
 # How long (seconds) until an execution is tried again whose code and journal disagreed, or whose store failed.
 TRY_CODE_AGAIN = 30.0
 TRY_STORE_AGAIN = 1.0
+
+# How long (seconds) steps that were cancelled because the process stops may take to clean up.
+CLEAN_UP = 1.0
+
+# So many executions are claimed at a time: other workers shall get some too.
+CLAIMED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,21 +73,23 @@ class LocalEngine:
         self.settings = settings or WorkerSettings()
         self.hooks = hooks or Hooks()
         self.check_replay = check_replay
-        self._requester = requester
+        self._requester = requester  # for whom a call from ordinary code is made, if it does not say so itself
         self._programs: dict[Workflow, Program] = {}
         self._drives: dict[str, Drive] = {}
-        self._waiters: dict[str, list[asyncio.Future[Any]]] = {}
-        self._arrivals: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiters = Waiters()
+        self._once_held: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._mail_seq = 0
         self._context = contextvars.copy_context()
-        self._lease = Lease(store, clock, self.settings.lease, self._lost, self._freed)
+        self._lease = Lease(
+            store, clock, self.settings.lease, workflows=lambda: self.workflows, lost=self._lost, held=self._held
+        )
         self._lookout = Lookout(store, clock, self._look, self.settings.poll)
         self._stopping = False
 
     async def __aenter__(self) -> Self:
         self._context = contextvars.copy_context()
-        await self._lease.take(self.workflows)
+        await self._lease.take()
         self._lookout.start()
         return self
 
@@ -101,83 +100,123 @@ class LocalEngine:
         """Take nothing new, give running steps their grace, then leave the rest to other workers."""
         self._stopping = True
         await self._lookout.stop()
-        running = [task for drive in self._drives.values() for task in drive.running]
-        if running:
-            await asyncio.wait(running, timeout=self.settings.grace)
-        for drive in self._drives.values():
-            drive.drop()
-        await self._lease.give_back()
+        await self._let_end()
+        await self._drop_all()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._release_waiters()
+        self._waiters.fail_all(
+            RuntimeRequired("the runtime was closed before the execution ended; it goes on when one is open again.")
+        )
+        try:
+            await self._lease.give_back()
+        except StoreError as error:
+            log.warning("cannot give back the lease of worker %s, so it runs out by itself: %s", self.owner, error)
 
-    def _release_waiters(self) -> None:
-        for waiters in (*self._waiters.values(), *self._arrivals.values()):
-            for waiter in waiters:
-                waiter.cancel()
+    async def _let_end(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.grace
+        for drive in list(self._drives.values()):
+            drive.close()
+        while (left := deadline - loop.time()) > 0:
+            under_way = [each for drive in self._drives.values() for each in drive.under_way]
+            if not under_way:
+                break
+            await asyncio.wait(under_way, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _drop_all(self) -> None:
+        running = [task for drive in self._drives.values() for task in drive.running]
+        for drive in self._drives.values():
+            drive.drop()
+        self._drives.clear()
+        if running:
+            await asyncio.wait(running, timeout=CLEAN_UP)
 
     # What drives ask of their host.
 
     @property
     def owner(self) -> str:
+        """The id of this process's lease."""
         return self._lease.owner
 
     def holds_lease(self) -> bool:
         return self._lease.holds()
 
+    def once_held(self, action: Callable[[], None]) -> None:
+        self._once_held.append(action)
+        self._lease.beat()
+
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
-    def ended(self, drive: Drive, value: Any, error: BaseException | None) -> None:
-        self._drives.pop(drive.id, None)
-        self._wake_waiters(drive.id, value, error)
-        self._arrive(drive.id)
-        self._lookout.nudge()
+    def ended(self, drive: Drive, ending: Ending) -> None:
+        self._forget(drive)
+        self._waiters.ended(drive.id, ending)
+        if drive.record.parent_id is not None or len(self._drives) + 1 >= self.settings.most:
+            self._lookout.nudge()
 
     def waits(self, drive: Drive) -> None:
-        self._arrive(drive.id)
+        self._waiters.arrived(drive.id)
 
-    def parked(self, drive: Drive) -> None:
-        self._drives.pop(drive.id, None)
-        self._arrive(drive.id)
-        timer = drive.live.next_timer()
+    def parked(self, drive: Drive, due: float) -> None:
+        self._forget(drive)
         drive.drop()
-        if timer is not None:
-            self._lookout.wake_at(timer.due)
+        self._waiters.arrived(drive.id)
+        if drive.attended:
+            # Somebody began to wait for it here while it was on its way out.
+            self._background(self._take(drive.id, drive.attended))
+        self._lookout.wake_at(due)
         self._lookout.nudge()
 
     def stuck(self, drive: Drive, error: Exception) -> None:
-        """Code and journal disagree, or the arguments are gone."""
+        """Code and journal disagree, or values are gone: it is tried again later, or cannot ever go on."""
+        self._forget(drive)
         drive.drop()
-        self._drives.pop(drive.id, None)
         log.error("%s", error)
-        now = self.clock.now()
+        now, blobs = self.clock.now(), Blobs()
         if isinstance(error, StateNotCaptured):
-            ending = Event(drive.id, "execution.failed", now, name=error.cause, value=encode_failure(error))
-            change = Change(status=Status.FAILED, release=True, cause=error.cause)
+            ending = failed(error)
+            commit = Commit(
+                execution_id=drive.id,
+                events=[ending.event(drive.id, now, blobs)],
+                change=ending.change,
+                messages=ending.word(drive.record),
+                blobs=blobs,
+                withdraws=True,
+                unseals=True,
+            )
         else:
             waits = to_json([{"for": "code", "error": str(error)}])
-            ending = Event(drive.id, "execution.suspended", now, value=waits)
+            event = Event(drive.id, "execution.suspended", now, value=waits)
+            is_news = drive.last_event is None or drive.last_event.value != waits
             change = Change(status=Status.SUSPENDED, wake_at=now + TRY_CODE_AGAIN, release=True, waits=waits)
-        future = self.store.append(self.owner, Commit(execution_id=drive.id, events=[ending], change=change))
-        future.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-        self._wake_waiters(drive.id, None, error)
-        self._arrive(drive.id)
+            commit = Commit(execution_id=drive.id, events=[event] if is_news else [], change=change)
+        self.store.append(drive.owner, commit).add_done_callback(partial(self._put_aside, drive, commit.events))
+        self._waiters.failed(drive.id, error)
+
+    def _put_aside(self, drive: Drive, events: list[Event], written: asyncio.Future[None]) -> None:
+        error = None if written.cancelled() else written.exception()
+        if isinstance(error, Exception):
+            self.broken(drive, error)
+            return
+        self.hooks.seen(events)
+        self._lookout.nudge()
 
     def broken(self, drive: Drive, error: Exception) -> None:
         """The store did not take a commit: what is in memory is worth nothing any more."""
+        self._forget(drive)
+        running = drive.running
         drive.drop()
-        self._drives.pop(drive.id, None)
         if isinstance(error, LeaseLost):
-            self._background(self._lost())
+            self._lease.beat()
             return
         log.error("execution %s: %s", drive.id, error)
-        self._wake_waiters(drive.id, None, error)
-        self._arrive(drive.id)
-        if not self._stopping:
-            again = asyncio.get_running_loop().call_later
-            again(TRY_STORE_AGAIN, lambda: self._background(self._reload(drive.id)))
+        self._waiters.failed(drive.id, error)
+        self._later(lambda: self._background(self._reload(drive, running)))
+
+    def _forget(self, drive: Drive) -> None:
+        if self._drives.get(drive.id) is drive:
+            del self._drives[drive.id]
 
     # The port.
 
@@ -207,129 +246,101 @@ class LocalEngine:
         attended: bool = False,
     ) -> ExecutionRecord:
         self.register(program)
-        record, parts = self._new_record(program, arguments, id, parent_id, requester)
-        if not (attended or (self.settings.claims and len(self._drives) < self.settings.most)):
-            stored = await self._create_pending(record, parts)
-            return self._same_call(record, stored)
-        record = replace(record, status=Status.RUNNING, owner=self.owner, wake_at=None)
-        started = Event(record.id, "execution.started", record.created_at, name=record.name, arguments=record.arguments)
+        requester = requester if requester is not None else self._requester()
+        birth = new_execution(program, arguments, self.clock, id=id, parent_id=parent_id, requester=requester)
+        if not (attended or not program.captured or self._has_room):
+            return birth.check_same_call(await self._leave_to_others(birth))
         try:
-            await self.store.append(
-                self.owner, Commit(execution_id=record.id, events=[started], create=record, **parts)
-            )
+            birth = await self._create(birth)
         except ExecutionConflict:
-            return self._same_call(record, await self.execution(record.id))
-        given = None if program.captured else arguments
-        text = dict(parts.get("sealed", ())).get(-1) or dict(parts.get("blobs", ())).get(record.arguments.removeprefix(BLOB))
-        driven = replace(record, arguments=text) if text else record
-        drive = Drive(self, driven, program, attended=attended)
-        self._drives[record.id] = drive
-        self.hooks.seen([started])
-        self._call(drive.begin, [started], [], given)
-        return record
+            stored = birth.check_same_call(await self.execution(birth.record.id))
+            if attended and program.captured:
+                await self._attend(stored)
+            return stored
+        self.hooks.seen([birth.started])
+        if birth.record.owner == self.owner:
+            await self._begin(birth, program, None if program.captured else arguments, id, attended)
+        return birth.record
 
-    def _new_record(
-        self,
-        program: Program,
-        arguments: Mapping[str, Any],
-        id: str | None,
-        parent_id: str | None,
-        requester: str | None,
-    ) -> tuple[ExecutionRecord, dict[str, Any]]:
-        parts: dict[str, Any] = {}
-        signature = program.signature
-        key = digest(f"{program.name}\n{signature.digest(arguments)}") if id is not None else ""
-        if not program.captured:
-            text = WITHHELD + signature.digest(arguments)
-        else:
-            full = text = signature.encode(arguments)
-            if program.redact is not None:
-                text = to_json(program.redact(from_json(text)))
-                if text != full:
-                    parts["sealed"] = ((-1, full),)
-            if len(text) > BLOB_SIZE:
-                parts["blobs"] = ((digest(text), text),)
-                text = BLOB + digest(text)
-        now = self.clock.now()
-        record = ExecutionRecord(
-            id=id or self.clock.new_id(),
-            name=program.name,
-            version=program.version,
-            arguments=text,
-            digest=key,
-            requester=requester if requester is not None else self._requester(),
-            parent_id=parent_id,
-            created_at=now,
-            updated_at=now,
-            wake_at=0.0,
-        )
-        return record, parts
+    @property
+    def _has_room(self) -> bool:
+        return self.settings.claims and not self._stopping and len(self._drives) < self.settings.most
 
-    async def _create_pending(self, record: ExecutionRecord, parts: dict[str, Any]) -> ExecutionRecord:
-        if not parts:
-            stored = await self.store.create(record)
-        else:
+    async def _create(self, birth: Birth) -> Birth:
+        """Make an execution that is driven here."""
+        try:
+            owned = birth.owned_by(self.owner)
+            await self.store.append(self.owner, owned.commit([owned.started]))
+        except LeaseLost:
+            await self._lease.recover()
+            owned = birth.owned_by(self.owner)
+            await self.store.append(self.owner, owned.commit([owned.started]))
+        return owned
+
+    async def _leave_to_others(self, birth: Birth) -> ExecutionRecord:
+        if birth.blobs or birth.sealed:
             try:
-                await self.store.append(self.owner, Commit(execution_id=record.id, create=record, **parts))
-                stored = record
+                await self.store.append(self.owner, birth.commit([]))
             except ExecutionConflict:
-                stored = await self.execution(record.id)
+                return await self.execution(birth.record.id)
+            stored = birth.record
+        else:
+            stored = await self.store.create(birth.record)
         self._lookout.nudge()
         return stored
 
-    @staticmethod
-    def _same_call(wanted: ExecutionRecord, stored: ExecutionRecord) -> ExecutionRecord:
-        if (stored.name, stored.digest) == (wanted.name, wanted.digest):
-            return stored
-        raise ExecutionConflict(
-            f"Execution {stored.id!r} exists already, of {stored.name} with other arguments than this call of "
-            f"{wanted.name}. Use another id for another call.",
-            execution_id=stored.id,
-        )
+    async def _begin(
+        self, birth: Birth, program: Program, given: Mapping[str, Any] | None, id: str | None, attended: bool
+    ) -> None:
+        record = birth.record
+        if birth.arguments is not record.arguments:
+            record = replace(record, arguments=birth.arguments)
+        drive = self._drives[record.id] = Drive(self, record, program, attended=int(attended))
+        # Only who knows its id can have written to it already.
+        letters = await self.store.inbox(record.id) if id is not None else ()
+        self._call(drive.begin, [birth.started], letters, given)
+
+    async def _attend(self, record: ExecutionRecord) -> None:
+        """Drive an execution here that a caller waits for, unless somebody else does, and keep it here."""
+        drive = self._drives.get(record.id)
+        if drive is not None:
+            drive.attended += 1
+        elif not record.status.is_final and Workflow(record.name, record.version) in self._programs:
+            await self._take(record.id, attended=1)
+
+    async def _take(self, execution_id: str, attended: int) -> None:
+        claimed = await self.store.claim_one(self.owner, execution_id)
+        if claimed is not None:
+            await self._load(claimed, attended)
 
     async def result(self, execution_id: str, *, timeout: float | None = None) -> Any:
-        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(execution_id, []).append(waiter)
-        try:
+        with self._waiters.result_of(execution_id) as waiter:
             if execution_id not in self._drives:
                 record = await self.execution(execution_id)
                 if record.status.is_final:
                     return await self._read_result(record)
-            async with asyncio.timeout(timeout):
-                return await waiter
-        except TimeoutError as error:
-            if waiter.done() and not waiter.cancelled():
-                raise
-            raise ResultTimeout(
-                f"execution {execution_id} has no result after {timeout:g} s; it goes on. Ask again later.",
-                execution_id=execution_id,
-            ) from error
-        finally:
-            self._forget(self._waiters, execution_id, waiter)
+            limit = asyncio.timeout(timeout)
+            try:
+                async with limit:
+                    return await waiter
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise ResultTimeout(
+                    f"execution {execution_id} has no result after {timeout:g} s; it goes on. Ask again later.",
+                    execution_id=execution_id,
+                ) from error
 
     async def waiting(self, execution_id: str) -> None:
-        arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._arrivals.setdefault(execution_id, []).append(arrival)
-        try:
+        with self._waiters.arrival_of(execution_id) as arrival:
             drive = self._drives.get(execution_id)
             if drive is None:
                 record = await self.execution(execution_id)
-                if record.status not in (Status.PENDING, Status.RUNNING):
+                if record.status not in {Status.PENDING, Status.RUNNING}:
                     return
             elif drive.is_waiting:
                 return
             await arrival
-        finally:
-            self._forget(self._arrivals, execution_id, arrival)
-
-    @staticmethod
-    def _forget(table: dict[str, list[asyncio.Future[Any]]], execution_id: str, future: asyncio.Future[Any]) -> None:
-        waiting = table[execution_id]
-        waiting.remove(future)
-        if not waiting:
-            del table[execution_id]
-        if future.done() and not future.cancelled():
-            future.exception()
 
     async def leave(self, execution_id: str) -> None:
         drive = self._drives.get(execution_id)
@@ -346,20 +357,17 @@ class LocalEngine:
         self._lookout.nudge()
 
     async def execution(self, execution_id: str) -> ExecutionRecord:
-        record = await self.store.execution(execution_id)
-        if record is None:
-            raise ExecutionNotFound(
-                f"There is no execution {execution_id!r} in this store. `assent executions` lists those that are.",
-                execution_id=execution_id,
-            )
-        return record
+        return await read_execution(self.store, execution_id)
 
     async def executions(self, query: ExecutionQuery) -> list[ExecutionRecord]:
         return await self.store.executions(query)
 
     async def events(self, execution_id: str) -> list[Event]:
         await self.execution(execution_id)
-        return await self._journal(execution_id)
+        return await read_journal(self.store, execution_id)
+
+    async def _read_result(self, record: ExecutionRecord) -> Any:
+        return await read_result(self.store, record, self._programs.get(Workflow(record.name, record.version)))
 
     # Looking for work.
 
@@ -369,10 +377,10 @@ class LocalEngine:
             await self._check_waiters()
             return await self._claim()
         except LeaseLost:
-            await self._lost()
-        except StoreError as error:
-            log.warning("cannot look for work: %s", error)
-            asyncio.get_running_loop().call_later(TRY_STORE_AGAIN, self._lookout.nudge)
+            self._lease.beat()
+        except Exception as error:  # noqa: BLE001 - the worker loop goes on, whatever is wrong with one thing it found
+            log.warning("cannot look for work: %s", error, exc_info=not isinstance(error, StoreError))
+            self._later(self._lookout.nudge)
         return None
 
     async def _read_mail(self) -> None:
@@ -386,147 +394,97 @@ class LocalEngine:
 
     async def _check_waiters(self) -> None:
         """Somebody here waits for an execution that another process drives."""
-        for execution_id in list(self._waiters.keys() | self._arrivals.keys()):
+        for execution_id in self._waiters:
             if execution_id in self._drives:
                 continue
             record = await self.store.execution(execution_id)
-            if record is None or record.status in (Status.PENDING, Status.RUNNING):
+            if record is None or record.status in {Status.PENDING, Status.RUNNING}:
                 continue
-            self._arrive(execution_id)
-            if record.status.is_final and execution_id in self._waiters:
+            self._waiters.arrived(execution_id)
+            if record.status.is_final and self._waiters.wants_result(execution_id):
                 try:
-                    self._wake_waiters(execution_id, await self._read_result(record), None)
+                    self._waiters.has_result(execution_id, await self._read_result(record))
                 except Exception as error:  # noqa: BLE001 - whatever the execution raised goes to its waiters
-                    self._wake_waiters(execution_id, None, error)
+                    self._waiters.failed(execution_id, error)
 
     async def _claim(self) -> float | None:
-        room = self.settings.most - len(self._drives)
-        if not self.settings.claims or not self._programs or self._stopping or room <= 0:
+        if not self._has_room or not self._programs:
             return None
+        now = self.clock.now()
         due = await self.store.next_wake(self.workflows)
-        if due is None or due > self.clock.now():
+        if due is None or due > now:
             return due
-        for record in await self.store.claim(self.owner, self.workflows, self.clock.now(), min(room, 100)):
+        room = min(self.settings.most - len(self._drives), CLAIMED_AT_ONCE)
+        for record in await self.store.claim(self.owner, self.workflows, now, room):
             await self._load(record)
         self._lookout.nudge()
         return None
 
-    async def _load(self, record: ExecutionRecord) -> None:
+    async def _load(self, record: ExecutionRecord, attended: int = 0) -> None:
+        """Read an execution that is owned here and let it go on."""
         program = self._programs[Workflow(record.name, record.version)]
-        events = await self._journal(record.id)
-        sealed = await self.store.sealed(record.id) if program.redact is not None else {}
-        letters = await self.store.inbox(record.id)
-        if not events:
-            now = self.clock.now()
-            events = [Event(record.id, "execution.started", now, name=record.name, arguments=record.arguments)]
-            await self.store.append(self.owner, Commit(execution_id=record.id, events=events))
-            self.hooks.seen(events)
-        arguments = sealed.get(-1) or await self._resolved(record.arguments)
-        drive = Drive(self, replace(record, arguments=arguments or "{}"), program)
-        self._drives[record.id] = drive
-        if sealed:
-            drive.sealed = True
-            events = [self._unsealed(event, sealed) for event in events]
-        self._call(drive.begin, events, letters, None)
-
-    @staticmethod
-    def _unsealed(event: Event, sealed: Mapping[int, str]) -> Event:
-        hidden = event.op is not None and event.type == "step.completed" and event.op in sealed
-        return event._replace(value=sealed[event.op]) if hidden and event.op is not None else event
-
-    async def _reload(self, execution_id: str) -> None:
-        """Read an execution again after the store had failed, as after a crash."""
+        # From here on its mail reaches it; what came before is in its inbox.
+        drive = self._drives[record.id] = Drive(self, record, program, attended=attended)
         try:
-            record = await self.store.execution(execution_id)
-            if record is not None and record.owner == self.owner and execution_id not in self._drives:
-                await self._load(record)
-        except LeaseLost:
-            await self._lost()
+            events = await read_journal(self.store, record.id) or [await self._write_start(drive)]
+            sealed = await self.store.sealed(record.id)
+            arguments = sealed.get(-1) or await resolved(self.store, record.arguments)
+            letters = await self.store.inbox(record.id)
         except StoreError as error:
-            log.warning("execution %s: %s", execution_id, error)
-            if not self._stopping:
-                again = asyncio.get_running_loop().call_later
-                again(TRY_STORE_AGAIN, lambda: self._background(self._reload(execution_id)))
+            self.broken(drive, error)
+            return
+        drive.record = replace(record, arguments=arguments or "{}")
+        self._call(drive.begin, unsealed(events, sealed), letters, None, bool(sealed))
 
-    async def _journal(self, execution_id: str) -> list[Event]:
-        events = await self.store.journal(execution_id)
-        for place, event in enumerate(events):
-            if _is_reference(event.value) or _is_reference(event.arguments):
-                events[place] = event._replace(
-                    value=await self._resolved(event.value), arguments=await self._resolved(event.arguments)
-                )
-        return events
+    async def _write_start(self, drive: Drive) -> Event:
+        record = drive.record
+        event = Event(record.id, "execution.started", self.clock.now(), name=record.name, arguments=record.arguments)
+        await self.store.append(drive.owner, Commit(execution_id=record.id, events=[event]))
+        self.hooks.seen([event])
+        return event
 
-    async def _resolved(self, text: str | None) -> str | None:
-        return await self.store.blob(text.removeprefix(BLOB)) if text and _is_reference(text) else text
-
-    async def _read_result(self, record: ExecutionRecord) -> Any:
-        ending = next(event for event in reversed(await self._journal(record.id)) if event.type in ENDINGS)
-        text = ending.value or "null"
-        if record.status is Status.FAILED:
-            raise decode_failure(text, wrapper=ExecutionFailed)
-        if record.status is Status.CANCELLED:
-            reason = from_json(text)["reason"]
-            raise ExecutionCancelled(f"execution {record.id} was cancelled: {reason}", reason=reason)
-        if text.startswith(f'"{WITHHELD}'):
-            raise StateNotCaptured(
-                f"execution {record.id} was called with capture_state=False: its result was handed to the caller "
-                "and not kept."
-            )
-        program = self._programs.get(Workflow(record.name, record.version))
-        if program is None:
-            return from_json(text)
+    async def _reload(self, broken: Drive, running: list[asyncio.Task[Any]]) -> None:
+        """Read an execution again after the store had failed, as after a crash, but not beside what still runs."""
+        if running:
+            await asyncio.wait(running)
         try:
-            return program.returns.decode(text)
-        except CodecError:
-            if program.redact is None:
-                raise
-            return from_json(text)  # redaction has changed its form
-
-    # Waking those who wait.
-
-    def _wake_waiters(self, execution_id: str, value: Any, error: BaseException | None) -> None:
-        for waiter in self._waiters.get(execution_id, ()):
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(value)
-            else:
-                waiter.set_exception(error)
-
-    def _arrive(self, execution_id: str) -> None:
-        for arrival in self._arrivals.get(execution_id, ()):
-            if not arrival.done():
-                arrival.set_result(None)
+            record = await self.store.execution(broken.id)
+            if record is not None and record.owner == self.owner and broken.id not in self._drives:
+                await self._load(record)
+        except StoreError as error:
+            log.warning("execution %s: %s", broken.id, error)
+            self._later(lambda: self._background(self._reload(broken, [])))
 
     # Leases.
 
-    async def _lost(self) -> None:
-        """Another worker has taken over: forget everything, and begin again under a new lease."""
-        if self._stopping:
-            return
-        log.warning("the lease of worker %s was lost; its executions go on elsewhere", self.owner)
+    def _lost(self) -> None:
+        """Another worker has taken over: forget everything, before a new lease is taken."""
+        self._once_held.clear()
         for drive in self._drives.values():
             drive.drop()
         self._drives.clear()
-        await self._lease.take(self.workflows)
-        self._lookout.nudge()
 
-    def _freed(self) -> None:
-        self._lookout.nudge()
+    def _held(self, has_freed: bool) -> None:
+        actions, self._once_held = self._once_held, []
+        for action in actions:
+            self._call(action)
+        if has_freed:
+            self._lookout.nudge()
 
     # Callbacks.
 
-    def _call(self, callback: Any, *args: Any) -> None:
+    def _call(self, callback: Callable[..., None], *args: Any) -> None:
         """Run something that may enter workflow code: outside of any task, and in the context of the engine."""
         asyncio.get_running_loop().call_soon(callback, *args, context=self._context.copy())
 
+    def _later(self, action: Callable[[], None]) -> None:
+        if not self._stopping:
+            asyncio.get_running_loop().call_later(TRY_STORE_AGAIN, action)
+
     def _background(self, work: Any) -> None:
+        if self._stopping:
+            work.close()
+            return
         task = self.spawn(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _is_reference(text: str | None) -> bool:
-    return text is not None and text.startswith(BLOB)
-

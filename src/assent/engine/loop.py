@@ -95,7 +95,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         try:
             while ready:
                 handle = ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined]  # asyncio's own loop looks there too
+                if not handle.cancelled():
                     # A task that calls exit() bears the SystemExit; whoever awaits it gets it.
                     with contextlib.suppress(SystemExit):
                         handle._run()
@@ -113,9 +113,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         return [task for task in self._tasks if not task.done()]
 
     async def close_generators(self) -> None:
-        """Close the asynchronous generators that were left half-way."""
-        for generator in list(self._generators.values()):
-            await generator.aclose()
+        """Close the asynchronous generators that were left half-way. What they raise then changes nothing any more."""
+        if self._generators:
+            closing = [generator.aclose() for generator in list(self._generators.values())]
+            await asyncio.gather(*closing, return_exceptions=True)
 
     def discard(self) -> None:
         """Close the coroutines of all tasks where they stand. From now on none is created."""
@@ -124,7 +125,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             for task in self.open_tasks():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
                 with contextlib.suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]  # a task of ours always has one
+                    task.get_coro().close()
         # Cycles through the loop would keep all of it until the collector comes by.
         self._ready.clear()
         self._tasks.clear()

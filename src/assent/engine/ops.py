@@ -78,7 +78,9 @@ class Op:
 class StepOp(Op):
     """One attempt of a step."""
 
-    __slots__ = ("arguments", "attempt", "begun", "cancelled", "future", "key", "notes", "permit", "settled", "spec")
+    __slots__ = (
+        "arguments", "attempt", "cancelled", "future", "key", "notes", "permit", "settled", "shown", "spec", "started_at",
+    )  # fmt: skip
 
     def __init__(self, index: int, spec: StepSpec, arguments: Mapping[str, Any], future: asyncio.Future[Any]) -> None:
         self.index = index
@@ -90,7 +92,8 @@ class StepOp(Op):
         self.key = index  # the op of the first attempt: what the idempotency key is made of
         self.permit: Permit | None = None
         self.notes: Sequence[Note] = ()  # journaled with the intent
-        self.begun = False  # its intent is journaled
+        self.shown = ""  # the arguments, as they are journaled with the outcome; empty once the intent has told them
+        self.started_at: float | None = None
         self.cancelled = False
         self.settled = False
 

@@ -6,21 +6,19 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import Enum
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
-from assent.clock import SystemClock, seconds
+from assent.clock import Duration, SystemClock, seconds
 from assent.codec import signature_of
-from assent.engine.execution import Effect, ExecutionInfo, Note, StepSpec, current
+from assent.engine.execution import current
+from assent.engine.ops import Effect, ExecutionInfo, Note, StepSpec
 from assent.errors import OutsideWorkflow
 from assent.resilience import Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
-
-Duration = float | timedelta | str
 
 
 class NotDone(Enum):
@@ -74,15 +72,28 @@ def as_coroutine(fn: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, An
 
     @functools.wraps(fn)
     async def in_thread(*args: Any, **kwargs: Any) -> Any:
-        work = asyncio.ensure_future(asyncio.to_thread(fn, *args, **kwargs))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # A thread cannot be interrupted, and whoever goes on before it has ended does not know what it did.
-            await asyncio.wait([work])
-            raise
+        work = asyncio.ensure_future(asyncio.to_thread(_without_stop, fn, args, kwargs))
+        interruption: asyncio.CancelledError | None = None
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                # A thread cannot be interrupted, and whoever goes on before it has ended does not know what it did.
+                interruption = error
+        if interruption is not None:
+            _ = work.cancelled() or work.exception()  # seen: nobody will ask for it
+            raise interruption
+        return work.result()
 
     return in_thread
+
+
+def _without_stop(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    try:
+        return fn(*args, **kwargs)
+    except StopIteration as error:
+        # Futures refuse it, and a coroutine would have done the same with it.
+        raise RuntimeError(f"{plain_name(fn)} raised StopIteration") from error
 
 
 class Step(Generic[P, R]):

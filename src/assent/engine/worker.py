@@ -6,6 +6,7 @@ second. An execution that only waits is not in memory, so a worker with a hundre
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from assent.clock import Clock
@@ -58,7 +59,7 @@ class Lookout:
 
     def wake_at(self, at: float) -> None:
         """There will be something to do at that time (Unix seconds), or earlier."""
-        if self._stopped or (self._wake_at is not None and self._wake_at <= at):
+        if self._stopped or at == math.inf or (self._wake_at is not None and self._wake_at <= at):
             return
         if self._wake_timer is not None:
             self._wake_timer.cancel()
@@ -84,11 +85,12 @@ class Lookout:
             return True  # `look` meets the same error, and reports it
 
     async def _run(self) -> None:
-        again = True
-        while again and not self._stopped:
-            self._again = False
-            due = await self._look()
-            if due is not None:
-                self.wake_at(due)
-            again = self._again
-        self._looking = None
+        try:
+            self._again = True
+            while self._again and not self._stopped:
+                self._again = False
+                due = await self._look()
+                if due is not None:
+                    self.wake_at(due)
+        finally:
+            self._looking = None

@@ -10,7 +10,8 @@ from uuid import UUID
 from assent.clock import SystemClock
 from assent.codec import codec_for, signature_of
 from assent.engine.engine import Engine, Program, ambient_engine
-from assent.engine.execution import ExecutionInfo, LiveExecution, current
+from assent.engine.execution import LiveExecution, current
+from assent.engine.ops import ExecutionInfo
 from assent.engine.steps import plain_name, step_scope
 from assent.errors import OutsideWorkflow
 
@@ -60,9 +61,7 @@ async def call(engine: Engine, program: Program, arguments: Mapping[str, Any], r
     """Start an execution from ordinary code and wait for its result."""
     engine.register(program)
     identity, parent = nested_identity()
-    record = await engine.start(
-        program, arguments, id=identity, parent_id=parent, requester=requester, attended=True
-    )
+    record = await engine.start(program, arguments, id=identity, parent_id=parent, requester=requester, attended=True)
     try:
         return await engine.result(record.id)
     finally:
@@ -95,8 +94,9 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
     """Make an async function a workflow: under a runtime it survives crashes and resumes exactly where it was.
 
     Its code must lead to the same steps each time it is given the same outcomes: put effects, clocks and randomness
-    into steps, or use `now`, `uuid4` and `random`. Give it a new `version` when its code changes while executions are under
-    way; a worker resumes only the versions it has. Without a runtime, or inside another workflow, the function just runs.
+    into steps, or use `now`, `uuid4` and `random`. Give it a new `version` when its code changes while executions are
+    under way; a worker resumes only the versions it has. Without a runtime, or inside another workflow, the function
+    just runs.
     """
 
     def decorate(fn: Callable[..., Any]) -> Workflow[..., Any]:
@@ -117,7 +117,7 @@ async def signal(name: str, type: type[T] | Any = Any) -> T:
 
 
 def now() -> datetime:
-    """The time in UTC, the same on replay: it stands still between two completions. Outside an execution, the clock's."""
+    """The time in UTC, the same on replay: it stands still between two completions. Elsewhere, the clock's."""
     live = current()
     return datetime.fromtimestamp(live.loop.now if live else SystemClock().now(), UTC)
 

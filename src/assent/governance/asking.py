@@ -17,7 +17,10 @@ T = TypeVar("T")
 WORD = codec_for(dict[str, Any])
 
 Grant = tuple[str, str]
-"""An approval that was granted: its id, and the digest of the request that people saw."""
+"""An approval that was granted: its id, and the digest of the request as it was when it was granted.
+
+Neither is taken on trust: `permits.recheck` holds the stored request against the one that was asked.
+"""
 
 
 async def obtain_all(live: LiveExecution, series: Sequence[Sequence[ApprovalRequest]]) -> list[Grant]:
@@ -54,9 +57,9 @@ async def obtain(live: LiveExecution, request: ApprovalRequest) -> Grant:
         except asyncio.CancelledError:
             await _step(live, "withdraw approval", lambda authority, id=record.id: _withdraw(authority, id))
             raise
+        record = replace(record, digest=word["digest"], expires_at=word["expires_at"])
         if word["status"] != ApprovalStatus.PENDING:
             break
-        record = replace(record, digest=word["digest"], expires_at=word["expires_at"])
         notes, approvals = (), ()
     _check(live, record, request, word)
     return record.id, record.digest

@@ -26,7 +26,7 @@ from assent.engine import (
     plain_name,
     step_scope,
 )
-from assent.errors import ApprovalPending, InDoubt, RuntimeRequired, StateNotCaptured
+from assent.errors import ApprovalPending, InDoubt, PolicyDenied, RuntimeRequired, StateNotCaptured
 from assent.governance.action import Action, Outcome, Principal, current_principal, nothing
 from assent.governance.approvals import ApprovalRequest
 from assent.governance.asking import Grant, authority_of, obtain_all
@@ -43,7 +43,7 @@ from assent.governance.permits import (
 )
 from assent.governance.policy import Facts, Phase, Policy
 from assent.governance.rate_limit import Buckets
-from assent.governance.ruling import evaluate_all
+from assent.governance.ruling import Ruling, evaluate_all
 from assent.store import ApprovalStatus, Message, Status
 
 P = ParamSpec("P")
@@ -89,7 +89,8 @@ class Governed(Generic[P, R]):
         self._is_workflow = isinstance(fn, Workflow)
         self._perform = as_coroutine(body)
         self._rules = PolicySet(terms.policies)
-        self._buckets = Buckets(SystemClock().now)
+        self._clock = SystemClock()
+        self._buckets = Buckets(self._clock.now)
 
     @functools.cached_property
     def signature(self) -> Signature:
@@ -143,28 +144,35 @@ class Governed(Generic[P, R]):
     # Without a runtime.
 
     async def _in_memory(self, bound: Mapping[str, Any]) -> R:
-        terms, rules, clock = self.terms, self._rules_of(None), SystemClock()
+        terms, rules = self.terms, self._rules_of(None)
         action = self._action(bound, current_principal(), None)
         if rules.policies:
-            facts = Facts(now=clock.now(), admit=self._buckets.admit)
+            facts = Facts(now=self._clock.now(), admit=self._buckets.admit)
             ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction)
+            if ruling.outcome != "allow":
+                raise self._not_now(ruling)
+        if terms.pre:
+            await _run_all(terms.pre, action)
+        args, kwargs = self.signature.spread(bound)
+        value = await self._perform(*args, **kwargs)
+        if rules.after:
+            outcome = Outcome(value=value)
+            facts = Facts(now=self._clock.now(), phase=Phase.AFTER, outcome=outcome, admit=self._buckets.admit)
+            ruling = await evaluate_all(rules.after, action, facts, redaction=rules.redaction)
             if ruling.outcome == "deny":
                 raise ruling.denial()
-            if ruling.outcome == "ask":
-                asks = ", ".join(request.policy for requests in ruling.requests for request in requests)
-                raise RuntimeRequired(
-                    f"{self.name} needs an approval (policy {asks}), and there is nowhere to keep it. Open a "
-                    "runtime: `async with Runtime('sqlite:///assent.db'):`."
-                )
-        await _run_all(terms.pre, action)
-        outcome = Outcome(value=await self._effect(bound))
-        if rules.audits or rules.reviews:
-            facts = Facts(now=clock.now(), phase=Phase.AFTER, outcome=outcome, admit=self._buckets.admit)
-            ruling = await evaluate_all((*rules.audits, *rules.reviews), action, facts, redaction=rules.redaction)
-            if ruling.outcome == "deny":
-                raise ruling.denial()
-        await _run_all(terms.post, action, outcome)
-        return outcome.value  # type: ignore[no-any-return]  # the wrapped function's own result
+        if terms.post:
+            await _run_all(terms.post, action, Outcome(value=value))
+        return value  # type: ignore[no-any-return]  # the wrapped function's own result
+
+    def _not_now(self, ruling: Ruling) -> PolicyDenied | RuntimeRequired:
+        if ruling.outcome == "deny":
+            return ruling.denial()
+        asks = ", ".join(request.policy for requests in ruling.requests for request in requests)
+        return RuntimeRequired(
+            f"{self.name} needs an approval (policy {asks}), and there is nowhere to keep it. Open a runtime: "
+            "`async with Runtime('sqlite:///assent.db'):`."
+        )
 
     async def _effect(self, bound: Mapping[str, Any]) -> Any:
         args, kwargs = self.signature.spread(bound)

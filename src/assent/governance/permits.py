@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from assent.codec import from_json, to_json
+from assent.codec import to_json
 from assent.engine import LiveExecution, Note, StepScope
 from assent.errors import PermitRefused
 from assent.governance.action import Action, Outcome
-from assent.governance.approvals import ApprovalRequest, intact_request, person
+from assent.governance.approvals import ApprovalRequest, intact_request, person, stems_from
 from assent.governance.asking import Grant
 from assent.governance.authority import Authority
 from assent.governance.policy import Phase, Policy
@@ -51,6 +51,11 @@ class PolicySet:
     def reviews(self) -> tuple[Policy, ...]:
         """Those that judge the outcome."""
         return tuple(policy for policy in self.policies if policy.kind != "audit" and policy.phase != Phase.BEFORE)
+
+    @cached_property
+    def after(self) -> tuple[Policy, ...]:
+        """All that are asked after the effect."""
+        return (*self.audits, *self.reviews)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +142,9 @@ async def recheck(
     reason = None
     if evaluation.policies_digest != rules.digest:
         reason = "the policies have changed since they were evaluated"
-    for approval_id, _ in grants:
-        reason = reason or await _objection(approval_id, action, authority)
+    asked = [request for requests in evaluation.series for request in requests]
+    for request, (approval_id, _) in zip(asked, grants, strict=True):
+        reason = reason or await _objection(approval_id, request, action, authority)
     if reason is not None:
         scope.notes.append(Note("permit.refused", action.name, to_json({"reason": reason})))
         raise refusal(action, reason)
@@ -161,18 +167,19 @@ def refusal(action: Action, reason: str) -> PermitRefused:
     )
 
 
-async def _objection(approval_id: str, action: Action, authority: Authority) -> str | None:
+async def _objection(
+    approval_id: str, asked: ApprovalRequest, action: Action, authority: Authority
+) -> str | None:
     approval = await authority.store.approval(approval_id)
     if approval is None:
         return f"approval {approval_id} is gone"
     request = intact_request(approval)
-    if request is None:
+    if request is None or not stems_from(approval, asked):
         return f"the request of approval {approval_id} was changed after it was made"
     if request.action_digest != action.digest:
         return f"approval {approval_id} is for other arguments"
-    if approval.status is not ApprovalStatus.GRANTED or not is_earned(
-        approval, request, await authority.store.verdicts(approval_id)
-    ):
+    verdicts = await authority.store.verdicts(approval_id)
+    if approval.status is not ApprovalStatus.GRANTED or not is_earned(approval, request, verdicts):
         return f"approval {approval_id} is {approval.status}, but those who may grant it have not"
     return None
 
@@ -198,7 +205,3 @@ def blank(redaction: Redaction, data: Any) -> Any:
         case _:
             return data
 
-
-def facts_of(text: Any) -> Evaluation:
-    """The evaluation that a step recorded."""
-    return Evaluation.from_facts(from_json(text) if isinstance(text, str) else text)

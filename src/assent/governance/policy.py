@@ -55,7 +55,7 @@ class Facts:
     granted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.phase == Phase.BOTH:
+        if self.phase == BOTH:
             raise UsageError('Facts are of one phase. Give phase="before" or phase="after".')
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from assent.errors import PolicyDenied, RateLimited, UsageError, ValidationDenied
-from assent.governance.action import Action
+from assent.governance.action import NOTHING, Action
 from assent.governance.approvals import ApprovalRequest
 from assent.governance.fingerprint import fingerprint_of, name_of
 from assent.governance.policy import Decision, Facts, Phase, Policy, said_yes
@@ -241,7 +241,7 @@ def _makes_sense(decision: Decision) -> bool:
     return (
         decision.outcome in OUTCOMES
         and (decision.outcome == "ask") == bool(decision.requests)
-        and isinstance(facts, Mapping)
+        and (facts is NOTHING or isinstance(facts, Mapping))
         and (retry_after is None or isinstance(retry_after, int | float))
     )
 

@@ -1,0 +1,65 @@
+"""A worker on a store of parked executions, measuring itself: `parked_child URL IDLE_SECONDS SAMPLES STARTED_AT`."""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter, process_time
+
+from assent import Event, Runtime, SystemClock
+from assent.governance import cast
+from assent.store import ApprovalStatus, Store
+from benchmarks import programs
+
+
+class Resumptions:
+    """A watcher that sees executions go on after their approvals."""
+
+    def __init__(self) -> None:
+        self.expected = ""
+        self.seen = asyncio.Event()
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        if any(event.type == "signal.received" and event.execution_id == self.expected for event in events):
+            self.seen.set()
+
+    async def after_decision(self, store: Store, approval_id: str, execution_id: str) -> float:
+        """Seconds from a person's word until the workflow code has it."""
+        self.expected = execution_id
+        self.seen.clear()
+        start = perf_counter()
+        await cast(store, SystemClock(), approval_id, approver=programs.APPROVER, decision="approve")
+        await self.seen.wait()
+        return perf_counter() - start
+
+
+async def main(url: str, idle: float, samples: int, started: float) -> None:
+    resumptions = Resumptions()
+    before = resident()
+    async with Runtime(url, workflows=[programs], watchers=[resumptions]) as runtime:
+        ready = perf_counter() - started
+        used = process_time()
+        await asyncio.sleep(idle)
+        used = process_time() - used
+        grown = resident() - before
+        store = runtime.engine.store  # type: ignore[attr-defined]  # of this engine, beyond the port
+        approvals = await store.approvals(ApprovalStatus.PENDING, limit=samples)
+        waits = [await resumptions.after_decision(store, each.id, each.execution_id) for each in approvals]
+    found = {"ready": ready, "idle": used / idle, "grown": grown, "resumed": median(waits) if waits else None}
+    print(json.dumps(found))
+
+
+def resident() -> int:
+    """Bytes of memory that this process occupies; where the system does not say, the most that it ever did."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))

@@ -1,0 +1,310 @@
+"""The commands with their options, and how the process ends. What they do is in the other modules of this room."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version as version_of
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+
+from assent.errors import AssentError
+
+# Each command imports what it needs itself: `assent --help` must not wait for pydantic and the engine.
+
+RUN, LOOK, DECIDE, MEND = "Run", "Look", "Decide", "Mend"
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+app = typer.Typer(
+    name="assent",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Url = Annotated[
+    str | None,
+    typer.Option("--store", envvar="ASSENT_STORE", metavar="URL", help="The store. Default: sqlite:///assent.db"),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The execution, or the beginning of its id.", show_default=False)]
+Approval = Annotated[
+    str, typer.Argument(metavar="APPROVAL", help="The approval, or the beginning of its id.", show_default=False)
+]
+Approver = Annotated[
+    str, typer.Option("--as", metavar="WHO", help="Who decides: an approver's name.", show_default=False)
+]
+Who = Annotated[str | None, typer.Option("--as", metavar="WHO", help="Who says so.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why. Kept in the journal.", show_default=False)]
+Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"assent {version_of('assent')}")
+        raise typer.Exit
+
+
+@app.callback()
+def assent(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Durable workflows that act only with permission.
+
+    Results go to standard output, everything else to standard error.
+    Exit codes: 0 done, 1 failed, 2 wrong call, 3 not found, 5 refused, 75 waiting.
+    """
+
+
+@app.command(rich_help_panel=RUN)
+def run(
+    reference: Annotated[
+        str, typer.Argument(metavar="FILE:FUNCTION", help="A workflow or governed function.", show_default=False)
+    ],
+    document: Annotated[
+        str | None, typer.Argument(metavar="[JSON]", help="The arguments, as one JSON object.", show_default=False)
+    ] = None,
+    pairs: Annotated[
+        list[str] | None, typer.Option("--arg", metavar="NAME=VALUE", help="One argument; may be given again.")
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Its id: the same call twice is one execution.")
+    ] = None,
+    who: Annotated[str | None, typer.Option("--as", metavar="WHO", help="For whom it is done.")] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option("--wait", metavar="TIME", help="How long to wait for others. Default: as its policies say"),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Start an execution, and wait for its result.
+
+    Prints the result, and ends with 0.
+    If people or signals do not come in time: prints for what it waits, ends with 75.
+    The execution then lives on in the store, and a worker finishes it.
+    """
+    from assent.cli import run as room
+
+    order = room.Order(
+        reference=reference, document=document, pairs=pairs or (), id=id, who=who, patience=wait, as_json=as_json
+    )
+    return room.run(_screen(), _screen(sys.stderr), url, order)
+
+
+@app.command(rich_help_panel=RUN)
+def worker(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files or modules with workflows.", show_default=False)
+    ],
+    quiet: Annotated[bool, typer.Option("--quiet", help="Tell only of starting, stopping and trouble.")] = False,
+    url: Url = None,
+) -> int:
+    """Drive executions until SIGTERM or Ctrl-C.
+
+    Takes up whatever is due of the workflows in these files.
+    When it is asked to stop, running steps may end first.
+    """
+    from assent.cli import worker as room
+
+    return room.work(_screen(), url, files, quiet=quiet)
+
+
+@app.command(rich_help_panel=LOOK)
+def executions(
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="pending, running, suspended, in_doubt, completed, failed or cancelled.",
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of this workflow only.")] = None,
+    cause: Annotated[
+        str | None,
+        typer.Option("--cause", metavar="CAUSE", help="Failed so: error, denied, rejected, expired, refused."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Started since: 2h, 7d, 2030-01-31, 2030-01-31T14:00.")
+    ] = None,
+    limit: Limit = 50,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """List executions, and what they wait for."""
+    from assent.cli.executions import list_executions
+
+    listing = list_executions(
+        _screen(), url, status=status, name=name, cause=cause, since=since, limit=limit, as_json=as_json
+    )
+    return asyncio.run(listing) or 0
+
+
+@app.command(rich_help_panel=LOOK)
+def show(id: Id, url: Url = None, as_json: Json = False) -> int:
+    """Show one execution: arguments, approvals, timeline."""
+    from assent.cli import executions as room
+
+    return asyncio.run(room.show(_screen(), url, id, as_json=as_json)) or 0
+
+
+@app.command(rich_help_panel=LOOK)
+def events(id: Id, url: Url = None, as_json: Json = False) -> int:
+    """Print the journal of one execution, whole."""
+    from assent.cli.executions import list_events
+
+    return asyncio.run(list_events(_screen(), url, id, as_json=as_json)) or 0
+
+
+@app.command(rich_help_panel=LOOK)
+def approvals(
+    status: Annotated[
+        str,
+        typer.Option("--status", metavar="STATUS", help="pending, granted, rejected, expired, withdrawn or all."),
+    ] = "pending",
+    limit: Limit = 50,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """List what people are asked, the oldest first."""
+    from assent.cli.approvals import list_approvals
+
+    return asyncio.run(list_approvals(_screen(), url, status=status, limit=limit, as_json=as_json)) or 0
+
+
+@app.command(rich_help_panel=LOOK)
+def doctor(url: Url = None, as_json: Json = False) -> int:
+    """Check the store, the workers and this machine."""
+    from assent.cli import doctor as room
+
+    return asyncio.run(room.doctor(_screen(), url, as_json=as_json))
+
+
+@app.command(rich_help_panel=DECIDE)
+def approve(approval: Approval, who: Approver, reason: Reason = "", url: Url = None) -> int:
+    """Say yes to an approval."""
+    return _decide("approve", approval, who, reason, url)
+
+
+@app.command(rich_help_panel=DECIDE)
+def reject(approval: Approval, who: Approver, reason: Reason = "", url: Url = None) -> int:
+    """Say no to an approval."""
+    return _decide("reject", approval, who, reason, url)
+
+
+def _decide(decision: str, approval: str, who: str, reason: str, url: str | None) -> int:
+    from assent.cli.approvals import decide
+
+    return asyncio.run(decide(_screen(), url, approval, approver=who, decision=decision, reason=reason)) or 0
+
+
+@app.command(rich_help_panel=DECIDE)
+def signal(
+    id: Id,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the signal.", show_default=False)],
+    value: Annotated[str | None, typer.Argument(metavar="[JSON]", help="Its value.", show_default=False)] = None,
+    who: Who = None,
+    url: Url = None,
+) -> int:
+    """Send a signal to an execution.
+
+    It is kept until the execution asks for it.
+    """
+    from assent.cli.orders import send_signal
+
+    return asyncio.run(send_signal(_screen(), url, id, name, value, who)) or 0
+
+
+@app.command(rich_help_panel=DECIDE)
+def cancel(id: Id, reason: Reason = "", who: Who = None, url: Url = None) -> int:
+    """Cancel an execution. Its cleanup still runs."""
+    from assent.cli import orders
+
+    return asyncio.run(orders.cancel(_screen(), url, id, reason, who)) or 0
+
+
+@app.command(rich_help_panel=MEND)
+def resolve(
+    id: Id,
+    done: Annotated[
+        str | None, typer.Option("--done", metavar="RESULT", help="It has happened, with this result (JSON).")
+    ] = None,
+    not_done: Annotated[
+        bool, typer.Option("--not-done", help="It surely has not happened, and may happen now.")
+    ] = False,
+    step: Annotated[str, typer.Option("--step", metavar="NAME", help="Which one, if several are in doubt.")] = "",
+    who: Who = None,
+    url: Url = None,
+) -> int:
+    """Say whether an effect that is in doubt has happened."""
+    from assent.cli import orders
+
+    return asyncio.run(orders.resolve(_screen(), url, id, done=done, not_done=not_done, step=step, who=who)) or 0
+
+
+@app.command(rich_help_panel=MEND)
+def replay(
+    id: Id,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file with the workflow.", show_default=False)],
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Check that today's code follows a journal.
+
+    Runs the code against what is recorded. Performs nothing, writes nothing.
+    """
+    from assent.cli.replay import check
+
+    return check(_screen(), url, id, file, as_json=as_json)
+
+
+def main() -> NoReturn:
+    """Run the command that the process was called with, and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not end a listing.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # they are text files
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        return app(arguments, prog_name="assent", standalone_mode=False) or 0
+    except typer.BadParameter.__base__ as error:  # the parent of all wrong calls, for which typer has no name
+        return _refuse(error)
+    except AssentError as error:
+        _complain(str(error))
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has had enough. What is still buffered goes nowhere, without a complaint at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _refuse(error: Any) -> int:
+    command = error.ctx.command_path if error.ctx else "assent"
+    message = error.format_message().rstrip(".")
+    if message:
+        _complain(f"{message}. See `{command} --help`.")
+    return int(error.exit_code)
+
+
+def _complain(message: str) -> None:
+    """One line on standard error."""
+    from assent.cli.output import safe
+
+    typer.echo(safe(f"assent: {' '.join(message.split())}"), err=True)
+
+
+def _screen(file: TextIO | None = None) -> Any:
+    from assent.cli.output import Screen
+    from assent.clock import SystemClock
+
+    return Screen(SystemClock().now(), file)

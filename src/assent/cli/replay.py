@@ -1,0 +1,176 @@
+"""`assent replay`: whether today's code leads where the journal went. Nothing is performed, nothing is written."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from assent.cli.output import Screen, plain
+from assent.cli.reference import load_module, programs_of, runtime_of
+from assent.cli.stored import engine_on, find_execution, opened
+from assent.cli.timeline import WITHHELD, failure_in_words
+from assent.codec import from_json, to_json
+from assent.engine import ExecutionInfo, LiveExecution, Program
+from assent.engine.failure import encode_failure
+from assent.engine.replay import History, read, replay
+from assent.errors import CodecError, NonDeterminism, UnknownWorkflow, UsageError
+from assent.store import Event, ExecutionRecord, Workflow
+
+REDACTED = '"[redacted]"'
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An execution as the store has it."""
+
+    record: ExecutionRecord
+    arguments: str
+    events: Sequence[Event]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all values were kept: a call without captured state leaves digests only."""
+        texts = [self.arguments, *(event.value for event in self.events if event.type == "step.completed")]
+        return not any(text and text.startswith(WITHHELD) for text in texts)
+
+    @property
+    def is_redacted(self) -> bool:
+        """Whether secrets were erased from it, which happens when an execution ends."""
+        return self.record.status.is_final and any(REDACTED in f"{each.arguments}{each.value}" for each in self.events)
+
+
+def check(screen: Screen, url: str | None, id: str, file: str, *, as_json: bool) -> int:
+    """`assent replay`; returns the exit code."""
+    module = load_module(file)
+    recording = asyncio.run(_recording(url, id))
+    program = _program(module, file, recording.record)
+    if not recording.is_whole:
+        raise UsageError(
+            f"Execution {recording.record.id} cannot be replayed: capture_state=False kept none of its values."
+        )
+    problem = asyncio.run(_divergence(module, program, recording))
+    if problem is not None and recording.is_redacted:
+        raise UsageError(
+            f"Execution {recording.record.id} cannot be replayed any more, "
+            f"because its secrets were erased when it ended. {problem}"
+        )
+    if as_json:
+        screen.json({"execution_id": recording.record.id, "same": problem is None, "divergence": problem})
+    elif problem is None:
+        record, ops = recording.record, read(recording.events).known_ops
+        screen.say(
+            plain(
+                f"The same: execution {record.id} of {record.name}, {len(recording.events)} events, {ops} ops, {record.status}."
+            )
+        )
+    else:
+        screen.say(plain(problem))
+    return 0 if problem is None else NonDeterminism.exit_code
+
+
+async def _recording(url: str | None, id: str) -> Recording:
+    async with opened(url) as store:
+        record = await find_execution(store, id)
+        sealed = await store.sealed(record.id)
+        events = [_unsealed(event, sealed) for event in await engine_on(store).events(record.id)]
+    started = next((event.arguments for event in events if event.type == "execution.started"), None)
+    return Recording(record, sealed.get(-1) or started or record.arguments, events)
+
+
+def _unsealed(event: Event, sealed: Mapping[int, str]) -> Event:
+    hidden = event.type == "step.completed" and event.op in sealed
+    return event._replace(value=sealed[event.op]) if hidden and event.op is not None else event
+
+
+def _program(module: ModuleType, file: str, record: ExecutionRecord) -> Program:
+    programs = {program.workflow: program for program in programs_of(module)}
+    found = programs.get(Workflow(record.name, record.version))
+    if found is None:
+        known = ", ".join(f"{each.name} version {each.version}" for each in programs) or "no workflow"
+        raise UnknownWorkflow(
+            f"{file} has {known}, and execution {record.id} is of {record.name} version {record.version}."
+        )
+    return found
+
+
+async def _divergence(module: ModuleType, program: Program, recording: Recording) -> str | None:
+    """Where code and journal part, in words; None: nowhere."""
+    # Workflow code may ask for its runtime, so it gets one: on a store in memory, with nobody to drive anything.
+    runtime = runtime_of([module], "sqlite://", worker=False)
+    async with runtime:
+        # Workflow code runs on a loop of its own, and may be entered from a callback only.
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: outcome.set_result(_replayed(program, recording)))
+        return await outcome
+
+
+def _replayed(program: Program, recording: Recording) -> str | None:
+    record, history = recording.record, read(recording.events)
+    info = ExecutionInfo(
+        id=record.id,
+        name=record.name,
+        version=record.version,
+        requester=record.requester,
+        parent_id=record.parent_id,
+        started_at=history.started_at or record.created_at,
+    )
+    live = LiveExecution(info, patches=frozenset(history.patches), known_ops=history.known_ops)
+    try:
+        arguments = program.signature.decode(recording.arguments)
+        live.begin(lambda: program.main(arguments))
+        replay(live, history)
+        return _missing_op(live, history) or _other_end(live, history, program)
+    except (NonDeterminism, CodecError) as error:
+        return str(error)
+    finally:
+        live.discard()
+
+
+def _missing_op(live: LiveExecution, history: History) -> str | None:
+    if len(live.ops) < history.known_ops:
+        return f"The journal knows {history.known_ops} ops, and the code opens only {len(live.ops)} of them."
+    for index, event in history.opened.items():
+        if event.type == "timer.started" and live.ops[index] != "timer":
+            return f"Op {index} is recorded as 'timer', and the code now has {live.ops[index]!r}."
+    return None
+
+
+def _other_end(live: LiveExecution, history: History, program: Program) -> str | None:
+    recorded = history.ending
+    if recorded is None:
+        return None
+    if not live.done:
+        return f"The journal ends with {recorded.type}, and the code goes on{_with_what(live)}."
+    found = _ending_of(live, program)
+    wanted = (recorded.type, _told(recorded))
+    return None if found == wanted else f"The journal ends with {_said(*wanted)}, and the code with {_said(*found)}."
+
+
+def _with_what(live: LiveExecution) -> str:
+    opened = [str(op) for op in (*live.steps.values(), *live.signals.values(), *live.timers.values())]
+    return f": it waits for {', '.join(opened)}" if opened else ""
+
+
+def _ending_of(live: LiveExecution, program: Program) -> tuple[str, str]:
+    """How the replayed code ended: the event that it would write, and what that says."""
+    try:
+        text = program.returns.encode(live.result())
+    except asyncio.CancelledError:
+        return "execution.cancelled", ""
+    except Exception as error:  # noqa: BLE001 - whatever workflow code raised is its outcome
+        return "execution.failed", failure_in_words(from_json(encode_failure(error)))
+    return "execution.completed", text if program.redact is None else to_json(program.redact(from_json(text)))
+
+
+def _told(ending: Event) -> str:
+    match ending.type:
+        case "execution.cancelled":
+            return ""
+        case "execution.failed":
+            return failure_in_words(from_json(ending.value or "null"))
+        case _:
+            return ending.value or "null"
+
+
+def _said(type: str, what: str) -> str:
+    return f"{type} {what}".rstrip()

@@ -1,0 +1,295 @@
+"""The steps of one execution: performing them, recording how they ended, and never repeating blindly.
+
+An effect that must not happen twice leaves its intent in the journal first. Where an intent has no outcome, because the
+process ended in between, or the attempt was interrupted, `verify` is asked; and where that cannot tell, a person.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from assent.codec import to_json
+from assent.engine.failure import live_failure
+from assent.engine.execution import LiveExecution
+from assent.engine.ops import Effect, Note, StepOp
+from assent.engine.replay import History
+from assent.engine.steps import NOT_DONE, StepScope, step_scope
+from assent.engine.texts import Blobs, fit, redacted, withheld
+from assent.engine.writing import Action, Desk, Pen
+from assent.errors import CodecError, OutcomeUnknown, PermitRefused, StepFailed, StepTimeout
+from assent.store import Event
+
+CRASHED = "its process ended before the outcome was recorded"
+
+
+class Attempts:
+    """What is done about the steps that workflow code has open."""
+
+    def __init__(self, desk: Desk, pen: Pen, live: LiveExecution) -> None:
+        self.running: dict[int, asyncio.Task[Any]] = {}  # attempts, and questions how one ended, by op
+        self.doubts: dict[int, StepOp] = {}  # steps of which a person must say how they ended
+        self.is_closing = False  # what runs may end, nothing begins
+        self.has_sealed = False  # results are kept unredacted until the execution ends
+        self._asked: set[int] = set()  # those of `running` that are questions
+        self._desk = desk
+        self._pen = pen
+        self._live = live
+
+    def begin(self, op: StepOp) -> None:
+        """Perform a step that workflow code has asked for."""
+        if self.is_closing:
+            return
+        if op.cancelled:
+            self._record_failure(op, asyncio.CancelledError())
+            return
+        try:
+            arguments = self._encoded(op)
+        except CodecError as error:
+            self._record_failure(op, error)
+            return
+        if op.spec.once or op.permit is not None or op.notes:
+            self._intend(op, arguments)
+        else:
+            self._perform(op, arguments)
+
+    def reopen(self, op: StepOp, history: History) -> None:
+        """Go on with a step that replay found without an outcome."""
+        begun, doubt = history.begun.get(op.index), history.doubts.get(op.index)
+        if begun is not None:
+            # The intent was journaled, its notes with it, and its permit is used up.
+            op.attempt = begun.attempt or op.attempt
+            op.permit, op.notes = op.permit.once_more() if op.permit else None, ()
+        if doubt is not None and op.spec.verify is None:
+            self.doubts[op.index] = op
+        elif doubt is not None or (begun is not None and op.spec.once):
+            self._verify(op, (begun or doubt or history.completions[-1]).at, CRASHED)
+        else:
+            self.begin(op)
+
+    def cancel(self, op: StepOp) -> None:
+        """Workflow code no longer wants it, and waits for how it ends. A question how it ended is still answered."""
+        task = self.running.get(op.index)
+        if task is not None and op.index not in self._asked:
+            task.cancel()
+
+    def cancel_all(self) -> None:
+        for task in self.running.values():
+            task.cancel()
+
+    # Performing.
+
+    def _encoded(self, op: StepOp) -> Mapping[str, Any]:
+        """The arguments as a step will see them; what may be shown of them is kept in the op."""
+        spec = op.spec
+        if spec.signature is None:
+            op.shown = "{}"
+            return op.arguments
+        if not spec.captured:
+            op.shown = withheld(spec.signature.digest(op.arguments))
+            return op.arguments
+        text, arguments = spec.signature.live(op.arguments)
+        op.shown = text if spec.redact is None else redacted(spec.redact, text)
+        return arguments
+
+    def _intend(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
+        now, blobs = self._pen.now(), Blobs()
+        events = self._pen.events_of(op.index, op.notes, now)
+        shown = fit(op.shown, blobs)
+        events.append(Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, now, shown))
+        op.shown = ""
+        self._pen.write(
+            events,
+            partial(self._perform, op, arguments),
+            refused=partial(self._refuse, op),
+            permit=op.permit,
+            blobs=blobs,
+        )
+
+    def _refuse(self, op: StepOp, error: PermitRefused) -> None:
+        self._pen.note("permit.refused", op=op.index, name=op.name, facts={"reason": error.reason})
+        self._record_failure(op, error)
+
+    def _perform(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
+        if op.cancelled:
+            self._record_failure(op, asyncio.CancelledError())
+            return
+        if op.spec.once and not self._desk.holds_lease():
+            # Stopped for longer than the lease between intent and effect: somebody else may have taken over.
+            self._desk.once_held(partial(self._perform_late, op, arguments))
+            return
+        scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt)
+        op.started_at = self._pen.now()
+        task = self._desk.spawn(self._attempt(op, arguments, scope))
+        self.running[op.index] = task
+        task.add_done_callback(partial(self._performed, op, scope))
+
+    def _perform_late(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
+        if self._live.steps.get(op.index) is op and not self._pen.is_closed:
+            self._perform(op, arguments)
+
+    async def _attempt(self, op: StepOp, arguments: Mapping[str, Any], scope: StepScope) -> Any:
+        step_scope.set(scope)
+        spec = op.spec
+        for gate in self._desk.hooks.gates:
+            await gate(scope.info, spec.name, arguments)
+        try:
+            if spec.timeout is None:
+                return await spec.perform(arguments)
+            return await self._in_time(op, arguments, spec.timeout)
+        except SystemExit as error:
+            raise RuntimeError(f"step {spec.name} called exit({error.code!r})") from error
+
+    async def _in_time(self, op: StepOp, arguments: Mapping[str, Any], seconds: float) -> Any:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await op.spec.perform(arguments)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StepTimeout(f"step {op.name} took longer than its timeout of {seconds:g} s.") from error
+
+    def _performed(self, op: StepOp, scope: StepScope, task: asyncio.Task[Any]) -> None:
+        del self.running[op.index]
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if self._pen.is_closed or (task.cancelled() and not op.cancelled and task.cancelling()):
+            return  # it was cancelled from outside, because the event loop ends: as in a crash
+        if op.spec.once and isinstance(error, asyncio.CancelledError | StepTimeout):
+            self._pen.note_all(op.index, scope.notes)
+            self._verify(op, op.started_at or 0.0, f"it was interrupted: {str(error) or 'cancelled'}", error)
+        elif error is not None:
+            self._record_failure(op, error, scope.notes)
+        else:
+            self._record_outcome(op, task.result(), scope.notes)
+
+    # Recording.
+
+    def _record_outcome(self, op: StepOp, result: Any, notes: Sequence[Note] = ()) -> None:
+        try:
+            text, value, sealed = self._kept(op, result)
+        except CodecError as error:
+            self._pen.note_all(op.index, notes)
+            self._put_in_doubt(op, f"it returned what cannot be recorded: {error}")
+            return
+        if sealed:
+            self.has_sealed = True
+        now = self._pen.now()
+        settle = partial(self._live.settle, op.index, now, value)
+        self._record(op, now, "step.completed", text, notes, settle, sealed)
+
+    def _kept(self, op: StepOp, result: Any) -> tuple[str, Any, Sequence[tuple[int, str]]]:
+        """A result as the journal keeps it, as workflow code sees it, and what is sealed of it."""
+        spec = op.spec
+        if not spec.captured:
+            return withheld(spec.returns.canonical(result)), result, ()
+        text, value = spec.returns.round_trip(result)
+        if spec.redact is None:
+            return text, value, ()
+        shown = redacted(spec.redact, text)
+        return shown, value, ((op.index, text),) if shown != text else ()
+
+    def _record_failure(self, op: StepOp, error: BaseException, notes: Sequence[Note] = ()) -> None:
+        text, error = live_failure(error, StepFailed)
+        type = "step.retried" if op.spec.repeats(op.attempt, error) else "step.failed"
+        now = self._pen.now()
+        self._record(op, now, type, text, notes, partial(self._live.settle, op.index, now, error=error))
+
+    def _record(
+        self,
+        op: StepOp,
+        now: float,
+        type: str,
+        text: str,
+        notes: Sequence[Note],
+        settle: Action,
+        sealed: Sequence[tuple[int, str]] = (),
+    ) -> None:
+        blobs = Blobs()
+        shown = fit(op.shown, blobs) if op.shown else None
+        text = fit(text, blobs)
+        event = Event(self._pen.id, type, now, op.index, op.name, op.attempt, op.started_at, shown, text)
+        events = [event, *self._pen.events_of(op.index, notes, now)] if notes else [event]
+        self._pen.complete(events, settle, blobs=blobs, sealed=sealed)
+
+    # Doubt.
+
+    def _verify(self, op: StepOp, intended_at: float, reason: str, error: BaseException | None = None) -> None:
+        """Find out how a step ended. `error`: how its attempt was interrupted, in this process."""
+        if op.spec.verify is None:
+            self._put_in_doubt(op, reason)
+            return
+        task = self._desk.spawn(self._look_up(op, intended_at))
+        self.running[op.index] = task
+        self._asked.add(op.index)
+        task.add_done_callback(partial(self._looked_up, op, reason, error))
+
+    async def _look_up(self, op: StepOp, intended_at: float) -> Any:
+        assert op.spec.verify is not None
+        key = f"{self._pen.id}:{op.key}"
+        step_scope.set(StepScope(self._live.info, key, op.attempt))
+        effect = Effect(
+            name=op.name,
+            arguments=op.arguments,
+            execution_id=self._pen.id,
+            idempotency_key=key,
+            intended_at=intended_at,
+        )
+        return await op.spec.verify(effect)
+
+    def _looked_up(self, op: StepOp, reason: str, interruption: BaseException | None, task: asyncio.Task[Any]) -> None:
+        del self.running[op.index]
+        self._asked.discard(op.index)
+        error = asyncio.CancelledError("it was cancelled") if task.cancelled() else task.exception()
+        if self._pen.is_closed or (task.cancelled() and task.cancelling()):
+            return
+        if isinstance(error, OutcomeUnknown):
+            self._put_in_doubt(op, f"{reason}, and looking it up gave no answer: {error}")
+        elif error is not None:
+            self._put_in_doubt(op, f"{reason}, and looking it up failed: {type(error).__name__}: {error}")
+        elif task.result() is not NOT_DONE:
+            self._note_verified(op, True, "verify")
+            self._record_outcome(op, task.result())
+        elif interruption is not None:
+            self._note_verified(op, False, "verify")
+            self._record_failure(op, interruption)
+        else:
+            self._repeat(op, "verify")
+
+    def _note_verified(self, op: StepOp, done: bool, by: str) -> None:
+        self._pen.note("step.verified", op=op.index, name=op.name, facts={"done": done, "by": by})
+
+    def _repeat(self, op: StepOp, by: str) -> None:
+        """Perform an effect that surely did not happen, under the permit that it has already taken up."""
+        self._note_verified(op, False, by)
+        if not op.cancelled:
+            op.attempt += 1
+            op.permit, op.notes = op.permit.once_more() if op.permit else None, ()
+        self.begin(op)
+        self._pen.flush()
+
+    def _put_in_doubt(self, op: StepOp, reason: str) -> None:
+        self.doubts[op.index] = op
+        self._pen.note("execution.in_doubt", op=op.index, name=op.name, facts={"reason": reason})
+        self._pen.tell()
+
+    def resolve(self, name: str, says: Any, by: str) -> str | None:
+        """A person says of a step in doubt whether it was done. Returns why that does not count, if it does not."""
+        op = next((op for op in self.doubts.values() if name in {"", op.name}), None)
+        if op is None:
+            return "nothing is in doubt"
+        if not isinstance(says, dict) or not isinstance(says.get("done"), bool):
+            return 'it must say {"done": true, "result": ...} or {"done": false}'
+        if not says["done"]:
+            del self.doubts[op.index]
+            self._repeat(op, by)
+            return None
+        try:
+            result = op.spec.returns.decode(to_json(says.get("result")))
+            self._kept(op, result)
+        except CodecError as error:
+            return str(error)
+        del self.doubts[op.index]
+        self._note_verified(op, True, by)
+        self._record_outcome(op, result)
+        return None

@@ -1,0 +1,70 @@
+"""How an execution ends: what its workflow code returned or raised, as the journal and its callers get it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assent.codec import to_json
+from assent.engine.engine import Program
+from assent.engine.execution import LiveExecution
+from assent.engine.failure import live_failure
+from assent.engine.texts import Blobs, fit, redacted, withheld
+from assent.errors import ExecutionCancelled, ExecutionFailed
+from assent.store import Change, Event, ExecutionRecord, Message, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """An ended execution. `value` or `error` is what its callers in this process get."""
+
+    type: str
+    text: str
+    change: Change
+    value: Any = None
+    error: BaseException | None = None
+
+    def event(self, execution_id: str, at: float, blobs: Blobs) -> Event:
+        """The last event of the journal."""
+        return Event(execution_id, self.type, at, name=self.change.cause, value=fit(self.text, blobs))
+
+    def word(self, record: ExecutionRecord) -> Sequence[Message]:
+        """What the execution that started it is told."""
+        if record.parent_id is None:
+            return ()
+        facts = to_json({"status": self.change.status})
+        return (Message(execution_id=record.parent_id, kind="signal", name=f"child:{record.id}", value=facts),)
+
+
+def ending_of(live: LiveExecution, program: Program) -> Ending:
+    """How an execution ended whose workflow code is done."""
+    try:
+        text, value = _final(program, live.result())
+    except asyncio.CancelledError:
+        return _cancelled(live)
+    except BaseException as error:  # noqa: BLE001 - whatever workflow code raised is its outcome
+        return failed(error)
+    change = Change(status=Status.COMPLETED, release=True)
+    return Ending(type="execution.completed", text=text, change=change, value=value)
+
+
+def failed(error: BaseException) -> Ending:
+    """The ending by an error."""
+    text, error = live_failure(error, ExecutionFailed)
+    change = Change(status=Status.FAILED, release=True, cause=getattr(error, "cause", "error"))
+    return Ending(type="execution.failed", text=text, change=change, error=error)
+
+
+def _cancelled(live: LiveExecution) -> Ending:
+    reason = live.cancel_reason if live.cancel_reason is not None else "the workflow cancelled itself"
+    error = ExecutionCancelled(f"execution {live.info.id} was cancelled: {reason}", reason=reason)
+    change = Change(status=Status.CANCELLED, release=True)
+    return Ending(type="execution.cancelled", text=to_json({"reason": reason}), change=change, error=error)
+
+
+def _final(program: Program, result: Any) -> tuple[str, Any]:
+    returns = program.returns
+    if not program.captured:
+        return to_json(withheld(returns.canonical(result))), result
+    text, value = returns.round_trip(result)
+    return text if program.redact is None else redacted(program.redact, text), value

@@ -1,0 +1,178 @@
+"""Writing the journal of one execution, and handing each completion back only after it is durable."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from assent.clock import Clock
+from assent.codec import to_json
+from assent.engine.hooks import Hooks
+from assent.engine.ops import Note
+from assent.engine.texts import as_read_back
+from assent.errors import PermitRefused, StoreError
+from assent.store import ApprovalRecord, Change, Commit, Event, Status, Store
+
+Action = Callable[[], None]
+
+
+class Desk(Protocol):
+    """What all that drives an execution is given by the engine."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def hooks(self) -> Hooks: ...
+
+    @property
+    def check_replay(self) -> bool: ...
+
+    def spawn(self, work: Any) -> asyncio.Task[Any]:
+        """Start a task that does not inherit the context of whoever happens to be running."""
+        ...
+
+    def holds_lease(self) -> bool:
+        """Whether the lease surely still holds, by this process's own clock."""
+        ...
+
+    def once_held(self, action: Action) -> None:
+        """Renew the lease, and act when it surely holds again; never, if it is lost."""
+        ...
+
+
+class Pen:
+    """Writes for one execution, in the name of the lease under which it was claimed.
+
+    What is noted, consumed or asked goes into the journal with whatever is written next. `complete` hands over a
+    completion and runs the workflow code; `go_on` sees to what it asked for; `failed` is told of a commit that failed.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        execution_id: str,
+        owner: str,
+        *,
+        deliver: Callable[[Action], None],
+        go_on: Action,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.id = execution_id
+        self.journal: list[Event] | None = None  # what is durable, kept only for the replay check
+        self.in_flight = 0  # commits under way
+        self.is_closed = False
+        self.last_commit: asyncio.Future[None] | None = None
+        self._desk = desk
+        self._owner = owner
+        self._deliver = deliver
+        self._go_on = go_on
+        self._failed = failed
+        self._noted: list[Event] = []
+        self._consumed: list[int] = []
+        self._approvals: list[ApprovalRecord] = []
+        self._goes_on = False
+
+    @property
+    def has_approvals(self) -> bool:
+        """Whether people are to be asked with the next commit."""
+        return bool(self._approvals)
+
+    def now(self) -> float:
+        return self._desk.clock.now()
+
+    # With the next commit.
+
+    def note(self, type: str, *, op: int | None = None, name: str | None = None, facts: Any = None) -> None:
+        """Journal an event. `facts`: JSON data."""
+        self._noted.append(Event(self.id, type, self.now(), op, name, value=None if facts is None else to_json(facts)))
+
+    def note_all(self, op: int, notes: Iterable[Note]) -> None:
+        self._noted += self.events_of(op, notes, self.now())
+
+    def events_of(self, op: int, notes: Iterable[Note], at: float) -> list[Event]:
+        return [Event(self.id, type, at, op, name, value=value) for type, name, value in notes]
+
+    def consume(self, seq: int) -> None:
+        """Take a message out of the inbox."""
+        self._consumed.append(seq)
+
+    def ask(self, approvals: Sequence[ApprovalRecord]) -> None:
+        """Open approvals."""
+        self._approvals += approvals
+
+    def resume(self, worker: str) -> None:
+        """It is running again, after the store has been told that it waits."""
+        self._goes_on = True
+        self.note("execution.resumed", facts={"worker": worker})
+
+    # Now.
+
+    def complete(self, events: list[Event], completion: Action, **parts: Any) -> None:
+        """Journal a completion, and hand it to workflow code when that is durable."""
+        self.write(events, partial(self._deliver, completion), **parts)
+
+    def tell(self) -> None:
+        """Write what has been noted, and go on when that is durable."""
+        self.write([], self._go_on)
+
+    def flush(self) -> None:
+        """Write what has been noted, if anything."""
+        if self._noted or self._consumed or self._approvals:
+            self.write([])
+
+    def write(
+        self,
+        events: list[Event],
+        then: Action | None = None,
+        *,
+        refused: Callable[[PermitRefused], None] | None = None,
+        **parts: Any,
+    ) -> None:
+        """Write a commit, then act. `parts` are fields of the commit; `refused`: what to do if its permit is."""
+        if self._noted:
+            events, self._noted = self._noted + events, []
+        if self._consumed:
+            parts["consumed"], self._consumed = self._consumed, []
+        if self._approvals:
+            parts["approvals"], self._approvals = self._approvals, []
+        if self._goes_on:
+            self._goes_on = False
+            parts.setdefault("change", Change(status=Status.RUNNING))
+        commit = Commit(execution_id=self.id, events=events, **parts)
+        self.in_flight += 1
+        future = self._desk.store.append(self._owner, commit)
+        self.last_commit = future
+        future.add_done_callback(partial(self._written, commit, then, refused))
+
+    def _written(
+        self,
+        commit: Commit,
+        then: Action | None,
+        refused: Callable[[PermitRefused], None] | None,
+        future: asyncio.Future[None],
+    ) -> None:
+        self.in_flight -= 1
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None and self._desk.hooks.watchers:
+            self._desk.hooks.seen(commit.events)
+        if self.is_closed:
+            return
+        if error is None:
+            if self.journal is not None:
+                self.journal += as_read_back(commit)
+            if then is not None:
+                then()
+        elif refused is not None and isinstance(error, PermitRefused):
+            refused(error)
+        else:
+            self._failed(error if isinstance(error, Exception) else StoreError(str(error)))
+
+    def close(self) -> None:
+        """Act on no commit any more."""
+        self.is_closed = True
