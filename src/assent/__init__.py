@@ -79,7 +79,7 @@ from assent.governance import (
     policy,
 )
 from assent.resilience import Retry
-from assent.runtime import Handle, Runtime
+from assent.runtime import Handle, Runtime, WorkerSettings
 from assent.store import Event, ExecutionRecord, Status
 
 __all__ = [
@@ -144,6 +144,7 @@ __all__ = [
     "ValidationDenied",
     "ValidationPolicy",
     "VerdictRefused",
+    "WorkerSettings",
     "Workflow",
     "acting_as",
     "approve",

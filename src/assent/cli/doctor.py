@@ -119,7 +119,7 @@ def _store_lines(store: Mapping[str, Any]) -> list[tuple[str, str | Text]]:
     if "path" in store:
         lines += [("path", store["path"]), ("size", _size(store["bytes"]))]
     if "schema" in store:
-        lines.append(("schema", f"version {store['schema']}, and this Assent knows {SCHEMA_VERSION}"))
+        lines.append(("schema", f"version {store['schema']}"))
         lines += [(kind, _counts(store[kind])) for kind in ("executions", "approvals")]
         lines.append(("settings", " ".join(f"{name}={value}" for name, value in store["settings"].items())))
     state = Text("ok, checked whole", style="green") if store["ok"] else plain(store["problem"], "red")

@@ -62,7 +62,7 @@ def _step_in_doubt(record: ExecutionRecord, step: str) -> str:
 async def _addressed(
     screen: Screen, url: str | None, id: str, who: str | None
 ) -> AsyncIterator[tuple[Handle[Any], ExecutionRecord]]:
-    """The execution that word is for, on behalf of whoever sends it; afterwards, whether somebody is there to read it."""
+    """The execution that word is for, on behalf of whoever sends it. Afterwards it is said if nobody can read it."""
     async with opened(url) as store:
         record = await find_execution(store, id)
         with acting_as(Principal(who) if who else None):

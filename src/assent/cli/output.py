@@ -42,11 +42,6 @@ def _escape(character: str) -> str:
     return ascii(character)[1:-1]
 
 
-def safe_lines(text: str) -> str:
-    """The same for a text of several lines, which stay as they are."""
-    return "\n".join(safe(line.expandtabs(4)) for line in text.splitlines())
-
-
 def shortened(text: str, length: int) -> str:
     """The beginning of a text that is too long, with the number of characters left out."""
     if len(text) <= length:
@@ -80,12 +75,15 @@ def span(seconds: float) -> str:
 
 def age(at: float, now: float) -> str:
     """How long ago, or how soon, in the largest unit."""
-    gap = abs(now - at)
-    if gap < 1:
-        return "just now" if at <= now else "now"
-    name, size = next(unit for unit in _UNITS if gap >= unit[1])
-    length = f"{int(gap / size)} {name}"
+    if round(abs(now - at)) == 0:
+        return "just now"
+    length = " ".join(_largest(abs(now - at)))
     return f"{length} ago" if at <= now else f"in {length}"
+
+
+def _largest(gap: float) -> tuple[str, str]:
+    name, size = next((unit for unit in _UNITS if round(gap) >= unit[1]), _UNITS[-1])
+    return f"{gap / size:.0f}", name
 
 
 def local(at: float) -> datetime:
@@ -101,9 +99,9 @@ def moment(at: float, now: float) -> str:
 def short_moment(at: float, now: float) -> str:
     """The same for a column: the time of today, or else the day."""
     then, today = local(at), local(now)
-    if then.date() == today.date():
-        return f"{then:%H:%M:%S} ({age(at, now)})"
-    return f"{then:%m-%d %H:%M} ({age(at, now)})" if then.year == today.year else f"{then:%Y-%m-%d} ({age(at, now)})"
+    count, unit = _largest(abs(now - at))
+    day = "%H:%M:%S" if then.date() == today.date() else "%m-%d %H:%M" if then.year == today.year else "%Y-%m-%d"
+    return f"{then:{day}} ({count}{unit.removesuffix('in')})"
 
 
 def iso(at: float | None) -> str | None:
@@ -173,12 +171,13 @@ class Screen:
 
     def table(self, headers: Sequence[str], rows: Sequence[Row], note: str = "") -> None:
         """Print rows under headers; a header that begins with `>` has its column set to the right."""
-        sides = [header.startswith(">") for header in headers]
+        while (widths := _widths(headers, rows)) and _length(widths) > self.width and len(widths) > 1:
+            # What does not fit in its column goes under the line, where it may be wrapped.
+            headers = headers[:-1]
+            rows = [Row(row.cells[:-1], [each for each in (row.cells[-1], *row.notes) if each]) for row in rows]
         names = [Text(header.removeprefix(">"), style="bold") for header in headers]
-        widths = [
-            max(cell.cell_len for cell in column) for column in zip(names, *(row.cells for row in rows), strict=True)
-        ]
-        room = self.width - sum(widths) - len(GAP) * len(widths)
+        sides = [header.startswith(">") for header in headers]
+        room = self.width - _length(widths) - len(GAP)
         tails = [Text(" · ").join(row.notes) for row in rows]
         beside = any(tails) and all(tail.cell_len <= room for tail in tails)
         self.say(_line(names, widths, sides, Text(note if beside else "", style="bold")))
@@ -186,6 +185,15 @@ class Screen:
             self.say(_line(row.cells, widths, sides, tail if beside else Text()))
             for each in () if beside else row.notes:
                 self._hanging(Text(" " * 4), each)
+
+
+def _widths(headers: Sequence[str], rows: Sequence[Row]) -> list[int]:
+    names = [Text(header.removeprefix(">")) for header in headers]
+    return [max(cell.cell_len for cell in column) for column in zip(names, *(row.cells for row in rows), strict=True)]
+
+
+def _length(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
 def _line(cells: Sequence[Text], widths: Sequence[int], sides: Sequence[bool], tail: Text) -> Text:

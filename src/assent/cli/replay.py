@@ -1,18 +1,19 @@
 """`assent replay`: whether today's code leads where the journal went. Nothing is performed, nothing is written."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
 from assent.cli.output import Screen, plain
 from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.stored import engine_on, find_execution, opened
-from assent.cli.timeline import WITHHELD, failure_in_words
+from assent.cli.timeline import failure_in_words
 from assent.codec import from_json, to_json
 from assent.engine import ExecutionInfo, LiveExecution, Program
 from assent.engine.failure import encode_failure
 from assent.engine.replay import History, read, replay
+from assent.engine.texts import is_withheld, unsealed
 from assent.errors import CodecError, NonDeterminism, UnknownWorkflow, UsageError
 from assent.store import Event, ExecutionRecord, Workflow
 
@@ -31,7 +32,7 @@ class Recording:
     def is_whole(self) -> bool:
         """Whether all values were kept: a call without captured state leaves digests only."""
         texts = [self.arguments, *(event.value for event in self.events if event.type == "step.completed")]
-        return not any(text and text.startswith(WITHHELD) for text in texts)
+        return not any(text and is_withheld(text) for text in texts)
 
     @property
     def is_redacted(self) -> bool:
@@ -57,12 +58,8 @@ def check(screen: Screen, url: str | None, id: str, file: str, *, as_json: bool)
     if as_json:
         screen.json({"execution_id": recording.record.id, "same": problem is None, "divergence": problem})
     elif problem is None:
-        record, ops = recording.record, read(recording.events).known_ops
-        screen.say(
-            plain(
-                f"The same: execution {record.id} of {record.name}, {len(recording.events)} events, {ops} ops, {record.status}."
-            )
-        )
+        record, count = recording.record, len(recording.events)
+        screen.say(plain(f"The same: {count} events of execution {record.id} of {record.name}, {record.status}."))
     else:
         screen.say(plain(problem))
     return 0 if problem is None else NonDeterminism.exit_code
@@ -72,14 +69,9 @@ async def _recording(url: str | None, id: str) -> Recording:
     async with opened(url) as store:
         record = await find_execution(store, id)
         sealed = await store.sealed(record.id)
-        events = [_unsealed(event, sealed) for event in await engine_on(store).events(record.id)]
+        events = unsealed(await engine_on(store).events(record.id), sealed)
     started = next((event.arguments for event in events if event.type == "execution.started"), None)
     return Recording(record, sealed.get(-1) or started or record.arguments, events)
-
-
-def _unsealed(event: Event, sealed: Mapping[int, str]) -> Event:
-    hidden = event.type == "step.completed" and event.op in sealed
-    return event._replace(value=sealed[event.op]) if hidden and event.op is not None else event
 
 
 def _program(module: ModuleType, file: str, record: ExecutionRecord) -> Program:

@@ -1,14 +1,17 @@
 """`assent run`: start one execution, wait with it as a caller would, and say how it stands."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
+import assent
 from assent.cli.arguments import bound_arguments
-from assent.cli.output import Screen, json_text, plain, safe_lines
+from assent.cli.output import Screen, json_text, plain
 from assent.cli.reference import load_function, runtime_of
 from assent.cli.timeline import failure_in_words, value_of
 from assent.cli.waiting import approvals_awaited, signals_awaited, staff_of, waits_in_words
@@ -24,6 +27,7 @@ from assent.store.sqlite import SqliteStore
 
 # How often (seconds) the caller looks whether only others can go on.
 LOOK = 0.05
+FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)\n +(.+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ def run(screen: Screen, errors: Screen, url: str | None, order: Order) -> int:
     # The module is loaded outside of the event loop, as it would be as a script.
     module, program = load_function(order.reference)
     arguments = bound_arguments(program, order.document, order.pairs)
-    patience = None if order.patience is None else seconds(order.patience)
+    patience = None if order.patience is None else _patience_of(order.patience)
     runtime = runtime_of([module], url, worker=False)
     runtime.store = store = runtime.store or SqliteStore(runtime.url)
     call = Call(screen, errors, runtime, store, program, order, patience)
@@ -80,6 +84,7 @@ class Call:
                 result.cancel()
                 await asyncio.gather(result, return_exceptions=True)
                 await engine.leave(record.id)
+                await asyncio.sleep(0)  # leaving is noted by a callback, which must come before the end of the engine
 
     async def _wait(self, engine: Engine, id: str, result: "asyncio.Future[Any]") -> None:
         """Return when the execution has ended, or when others have not come in time for it to go on."""
@@ -131,8 +136,8 @@ class Call:
         elif isinstance(error, AssentError) or not isinstance(failure, dict):
             self.errors.say(plain(f"{self.program.name}: {error}"))
         else:
-            self.errors.say(Text(safe_lines(failure.get("traceback", "")).rstrip()))
             self.errors.say(plain(f"{self.program.name} failed with {failure_in_words(failure)}"))
+            self.errors.fields(("at", each) for each in frames(failure.get("traceback", "")))
         if not self.order.as_json:
             self.errors.say(f"Execution {record.id} {record.status}.", style="dim")
         return error.exit_code if isinstance(error, AssentError) else 1
@@ -149,11 +154,9 @@ class Call:
 
     def _say_wait(self, record: ExecutionRecord, awaited: Mapping[str, ApprovalRecord], words: Sequence[str]) -> None:
         self.screen.say(plain(f"{record.name} waits."))
-        pairs = [("execution", record.id)] + [("approval", each) for each in awaited]
-        self.screen.fields(pairs + [("waits for", each) for each in words])
-        for each in awaited:
-            self.screen.say(f"Decide:  assent approve {each} --as WHO --reason WHY")
-        self.screen.say(plain(f"Go on:   assent worker {self.order.reference.rpartition(':')[0]}"))
+        pairs = [("execution", record.id), *(("waits for", each) for each in words)]
+        pairs += [("decide", f"assent approve {each} --as WHO") for each in awaited]
+        self.screen.fields([*pairs, ("go on", f"assent worker {self.order.reference.rpartition(':')[0]}")])
 
     def _facts(self, record: ExecutionRecord, **more: Any) -> dict[str, Any]:
         facts: dict[str, Any] = {
@@ -166,3 +169,17 @@ class Call:
             "waits_for": [],
         }
         return facts | more
+
+
+def _patience_of(text: str) -> float:
+    """A duration; a bare number is one of seconds."""
+    return seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
+
+
+def frames(traceback: str) -> list[str]:
+    """The places in the user's own code that a recorded traceback names, the outermost first."""
+    # The traceback of a cause stands before that of its effect.
+    parts = re.split(r"^The above exception was the direct cause.*$", traceback, flags=re.MULTILINE)
+    found = [match for part in reversed(parts) for match in FRAME.findall(part)]
+    own = str(Path(assent.__file__).parent)
+    return [f"{file}:{line} {name}: {code}" for file, line, name, code in found if not file.startswith(own)]

@@ -1,19 +1,21 @@
 """Events in words, in order."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pydantic_core
 from rich.text import Text
 
-from assent.cli.output import Row, iso, local, plain, safe, shortened, span
+from assent.cli.output import Row, iso, local, moment, plain, safe, shortened, span
 from assent.cli.waiting import waits_of_event
 from assent.codec import from_json
+from assent.engine.texts import is_withheld
 from assent.store import ApprovalRecord, Event
 
 # Longer values are in `assent events`.
-LONGEST_VALUE = 160
-WITHHELD = "@withheld:"
+LONGEST_VALUE = 120
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def event_facts(event: Event) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def event_facts(event: Event) -> dict[str, Any]:
 
 def value_of(text: str | None) -> Any:
     """A recorded value; the text itself where no value was kept."""
-    if text is None or text.startswith(WITHHELD):
+    if text is None or is_withheld(text):
         return text
     return from_json(text)
 
@@ -85,9 +87,24 @@ def event_in_words(event: Event, approvals: Mapping[str, ApprovalRecord], now: f
         case "execution.failed" | "step.failed" | "step.retried":
             return failure_in_words(value)
         case "step.completed":
-            return f"{_call(event)} → {compact(value)}".lstrip()
+            return f"{_call(event)} → {compact(value)}" if event.arguments else compact(value)
+        case "execution.resumed":
+            return ""
+        case "execution.started" | "execution.completed" | "signal.received":
+            return _call(event) or compact(value)
         case _:
-            return " ".join(part for part in (_call(event), facts_in_words(value)) if part)
+            return " ".join(part for part in (_call(event), facts_in_words(_with_moments(value, now))) if part)
+
+
+def _with_moments(facts: Any, now: float) -> Any:
+    """Facts that Assent has noted itself, with Unix seconds as moments for people."""
+    if not isinstance(facts, dict):
+        return facts
+    return {name: moment(each, now) if _is_moment(name, each) else each for name, each in facts.items()}
+
+
+def _is_moment(name: str, value: Any) -> bool:
+    return isinstance(value, float) and (name in {"at", "due"} or name.endswith("_at"))
 
 
 def failure_in_words(failure: Any) -> str:
@@ -113,7 +130,7 @@ def facts_in_words(value: Any) -> str:
 
 
 def compact(value: Any) -> str:
-    """JSON on one line."""
-    if isinstance(value, str) and value.startswith(WITHHELD):
+    """JSON on one line, with digests shortened."""
+    if isinstance(value, str) and is_withheld(value):
         return "(not kept)"
-    return pydantic_core.to_json(value).decode()
+    return DIGEST.sub(r"\1…", json.dumps(value, ensure_ascii=False))

@@ -10,6 +10,9 @@ from assent.codec import from_json
 from assent.governance.approvals import ApprovalRequest, intact_request, person
 from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Store, VerdictRecord, WorkerRecord
 
+Wait = Mapping[str, Any]
+"""What an execution waits for, as its record has it."""
+
 APPROVAL = "approval:"
 CHILD = "child:"
 # A timer that is due when an approval expires is the approval's own.
@@ -51,23 +54,33 @@ def signals_awaited(record: ExecutionRecord) -> list[str]:
 def waits_in_words(
     record: ExecutionRecord, approvals: Mapping[str, ApprovalRecord], staff: Staff, now: float
 ) -> list[str]:
-    """What an execution waits for; first a worker, if that is what it lacks."""
+    """What an execution waits for; last a worker, if it lacks one."""
     if record.status.is_final:
         return []
+    waits = [wait for wait in _of_its_own(from_json(record.waits), approvals) if not _is_over(wait, approvals)]
     lack = _lack_of_worker(record, staff, now)
-    return ([lack] if lack else []) + waits_of_event(from_json(record.waits), approvals, now)
+    return [_in_words(wait, approvals, now) for wait in waits] + ([lack] if lack else [])
 
 
-def waits_of_event(
-    waits: Sequence[Mapping[str, Any]], approvals: Mapping[str, ApprovalRecord], now: float
-) -> list[str]:
+def _is_over(wait: Wait, approvals: Mapping[str, ApprovalRecord]) -> bool:
+    """Whether an approval that an execution waits for has been decided, and only nobody has gone on with it yet."""
+    approval = approvals.get(wait.get("name", "").removeprefix(APPROVAL))
+    return approval is not None and approval.status is not ApprovalStatus.PENDING
+
+
+def waits_of_event(waits: Sequence[Wait], approvals: Mapping[str, ApprovalRecord], now: float) -> list[str]:
     """What a suspension says it waits for."""
+    return [_in_words(wait, approvals, now) for wait in _of_its_own(waits, approvals)]
+
+
+def _of_its_own(waits: Sequence[Wait], approvals: Mapping[str, ApprovalRecord]) -> list[Wait]:
+    """The waits without the timers at which approvals expire."""
     awaited = [approvals.get(wait.get("name", "").removeprefix(APPROVAL)) for wait in waits]
     expiries = [each.expires_at for each in awaited if each is not None and each.expires_at is not None]
-    return [_in_words(wait, approvals, now) for wait in waits if not _is_expiry(wait, expiries)]
+    return [wait for wait in waits if not _is_expiry(wait, expiries)]
 
 
-def _is_expiry(wait: Mapping[str, Any], expiries: Sequence[float]) -> bool:
+def _is_expiry(wait: Wait, expiries: Sequence[float]) -> bool:
     return wait["for"] == "timer" and any(abs(wait["due"] - expiry) < SAME_MOMENT for expiry in expiries)
 
 
@@ -78,7 +91,7 @@ def _lack_of_worker(record: ExecutionRecord, staff: Staff, now: float) -> str | 
     if not is_due:
         return None
     if staff.can_drive(record):
-        return "a worker, which will take it up in a moment"
+        return "its turn with a worker"
     return absent_worker(record)
 
 
@@ -94,7 +107,7 @@ def absent_worker(record: ExecutionRecord) -> str:
     return f"a worker that has {record.name} version {record.version}; start one: assent worker FILE"
 
 
-def _in_words(wait: Mapping[str, Any], approvals: Mapping[str, ApprovalRecord], now: float) -> str:
+def _in_words(wait: Wait, approvals: Mapping[str, ApprovalRecord], now: float) -> str:
     match wait["for"]:
         case "timer":
             return f"a timer until {moment(wait['due'], now)}"

@@ -69,7 +69,8 @@ class Shift:
         room, _, what = event.type.partition(".")
         if room == "execution" and what in REPORTED:
             said = event_in_words(event, {}, event.at)
-            self._say(f"{event.execution_id} {what.replace('_', ' ')} {event.name or ''} {said}".rstrip())
+            words = [event.execution_id, what.replace("_", " "), event.name, said]
+            self._say(" ".join(word for word in words if word))
 
     def _say(self, text: str) -> None:
         now = self.runtime.clock.now()

@@ -218,6 +218,11 @@ class LocalEngine:
         if self._drives.get(drive.id) is drive:
             del self._drives[drive.id]
 
+    @property
+    def in_memory(self) -> set[str]:
+        """The executions that are at work, or attended, in this process."""
+        return set(self._drives)
+
     # The port.
 
     @property

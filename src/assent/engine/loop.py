@@ -17,16 +17,20 @@ import math
 import sys
 import threading
 import weakref
-from asyncio import events
+from asyncio import events, tasks
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextvars import Context
+from types import CodeType
 from typing import Any, Never, TypeVar
 
 from assent.errors import NotDeterministic
 
 T = TypeVar("T")
 log = logging.getLogger("assent.engine")
+
+# What makes tasks for asyncio's own functions.
+_ENSURE_FUTURE: CodeType = getattr(tasks, "_ensure_future", tasks.ensure_future).__code__
 
 REMEDY = "Workflow code is replayed, so it may not touch the outside world. Put this in a @step and await that."
 
@@ -76,6 +80,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._tasks: list[asyncio.Task[Any]] = []
         self._task_number = seed
+        self._in_order: dict[Any, asyncio.Task[Any]] = {}
         self._prune_at = 64
         # By number, so that they are closed in the order in which they were first used.
         self._generators: weakref.WeakValueDictionary[int, AsyncGenerator[Any, Any]] = weakref.WeakValueDictionary()
@@ -172,6 +177,12 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if self._discarded:
             coro.close()
             raise Discarded
+        if sys._getframe(1).f_code is _ENSURE_FUTURE and coro not in self._in_order:
+            for sibling in _awaited_as_completed():
+                self._in_order[sibling] = self._new_task(sibling, options)
+        return self._in_order.pop(coro, None) or self._new_task(coro, options)
+
+    def _new_task(self, coro: Any, options: dict[str, Any]) -> asyncio.Task[Any]:
         # The number must be there before the task is made, because making it asks for its hash.
         task = DurableTask.__new__(DurableTask)
         task.number = self._task_number = self._task_number + 1
@@ -218,6 +229,28 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def _refuse(self, name: str) -> Never:
         raise NotDeterministic(f"loop.{name}() in workflow code. {REMEDY}")
+
+
+def _awaited_as_completed() -> list[Any]:
+    """The coroutines of which `asyncio.as_completed` is about to make tasks, in the order in which they were given.
+
+    It makes them in the order of a set, by address; what it was given stands in its frame.
+    """
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename == _ENSURE_FUTURE.co_filename:
+        if frame.f_code.co_name == "as_completed" or frame.f_code.co_qualname.startswith("_AsCompleted"):
+            given = frame.f_locals.get("fs", frame.f_locals.get("aws"))
+            if not isinstance(given, Sequence) or not all(map(_has_order, given)):
+                raise NotDeterministic(
+                    "as_completed() in workflow code needs a list of coroutines or tasks, so that it has an order."
+                )
+            return [each for each in dict.fromkeys(given) if asyncio.iscoroutine(each)]
+        frame = frame.f_back
+    return []
+
+
+def _has_order(awaitable: object) -> bool:
+    return asyncio.iscoroutine(awaitable) or asyncio.isfuture(awaitable)
 
 
 def _refusal(name: str) -> Callable[..., Never]:

@@ -88,6 +88,7 @@ class SqliteStore:
         self._max_bytes = max_bytes
         self._crash_point = crash_point
         self._versions = [0, 0]  # last seen by the reader, by the writer
+        self._has_word = False  # a decision made here has sent word to its execution
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -265,6 +266,8 @@ class SqliteStore:
         events: Sequence[Event],
         message: Message | None = None,
     ) -> bool:
+        # Whoever decides in this process need not know who looks out for work in it.
+        self._has_word = self._has_word or message is not None
         return await self._writer.put(partial(write_decision, approval, verdict, events, message))
 
     # shared state
@@ -277,14 +280,15 @@ class SqliteStore:
     # watching
 
     def changed(self) -> bool:
+        has_word, self._has_word = self._has_word, False
         if self._reader is self._connection:
-            return False  # nobody else can reach it
+            return has_word  # nobody else can reach it
         # The writer's connection does not count its own commits, but cannot be asked while a thread commits on it.
         place, asked = (0, self._reader) if self._writer.is_committing else (1, self._connection)
         with translated(self.location):
             version: int = asked.execute("PRAGMA data_version").fetchone()[0]
         before, self._versions[place] = self._versions[place], version
-        return version != before
+        return has_word or version != before
 
     async def check(self) -> list[str]:
         """What is wrong with the file, in SQLite's words; empty if nothing is. Reads all of it, on a thread."""

@@ -2,21 +2,25 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import pytest
 
 from assent.runtime import Handle, Runtime
-from assent.store import Event, Message
+from assent.store import Event
 from assent.testing import JumpingClock, JumpingLoop
+
+
+Say = Callable[[Handle[Any]], Awaitable[None]]
 
 
 class Ground(Protocol):
     """One storage, and runtimes on it, one after another or side by side, as processes would have them."""
 
     clock: JumpingClock
+    seen: list[Event]  # what the watchers of all runtimes were told
     dead: asyncio.Event  # set when a runtime that was to die has tried to write once more
 
     def runtime(
@@ -41,10 +45,6 @@ class Ground(Protocol):
         """The executions that a runtime has in memory."""
         ...
 
-    def events_seen(self) -> list[Event]:
-        """What the watchers of all runtimes were told."""
-        ...
-
 
 class Suite:
     """The base of all parts of the suite. An engine's tests give `ground`."""
@@ -63,34 +63,41 @@ class Suite:
         async with ground.runtime(fn) as runtime:
             return await (await runtime.start(fn, *args)).result()
 
-    async def outlives(self, ground: Ground, fn: Any, *args: Any, say: Callable[[Handle[Any]], Any] = lambda _: None) -> Any:
+    async def outlives(self, ground: Ground, fn: Any, *args: Any, say: Say | None = None) -> Any:
         """The result of a workflow, after proving that it is the same when its process dies at any moment.
 
-        `say` is called with each new execution, and may send it messages.
+        `say` sends messages to each new execution.
         """
-
-        async def start(runtime: Runtime, id: str) -> Handle[Any]:
-            handle = await runtime.start(fn, *args, id=id)
-            await (say(handle) or asyncio.sleep(0))
-            return handle
-
         async with ground.runtime(fn) as runtime:
-            expected = await outcome(await start(runtime, "undisturbed"))
+            expected = await outcome(await start(runtime, fn, args, say, "undisturbed", set()))
         for deaths in itertools.count(1):
             id = f"dies after {deaths}"
-            ground.dead.clear()
+            said: set[str] = set()
             async with ground.runtime(fn, dies_after=deaths) as runtime:
-                started = asyncio.ensure_future(start(runtime, id))
-                is_over = await first(started, ground.dead.wait()) is started
-                if is_over:
-                    is_over = await first(outcome(started.result()), ground.dead.wait()) != True  # noqa: E712
-            async with ground.runtime(fn) as runtime:
-                handle = await runtime.start(fn, *args, id=id)
-                if not started.done() or started.exception():
-                    await (say(handle) or asyncio.sleep(0))
-                assert await outcome(handle) == expected, f"died after {deaths} commits"
-            if not ground.dead.is_set():
+                life = asyncio.ensure_future(self._life(runtime, fn, args, say, id, said))
+                death = asyncio.ensure_future(ground.dead.wait())
+                await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
+                has_died = ground.dead.is_set()
+                for each in (life, death):
+                    each.cancel()
+                (found, _) = await asyncio.gather(life, death, return_exceptions=True)
+            if not has_died:
+                assert found == expected
                 return expected
+            async with ground.runtime(fn) as runtime:
+                found = await self._life(runtime, fn, args, say, id, said)
+            assert found == expected, f"after it died after {deaths} commits"
+
+    async def _life(self, runtime: Runtime, fn: Any, args: Any, say: Say | None, id: str, said: set[str]) -> Any:
+        return await outcome(await start(runtime, fn, args, say, id, said))
+
+
+async def start(runtime: Runtime, fn: Any, args: Any, say: Say | None, id: str, said: set[str]) -> Handle[Any]:
+    handle = await runtime.start(fn, *args, id=id)
+    if say is not None and id not in said:
+        await say(handle)
+        said.add(id)
+    return handle
 
 
 async def outcome(handle: Handle[Any]) -> Any:

@@ -1,0 +1,53 @@
+"""What the documents say is so: their code runs, and nothing that must be documented is missing."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [path for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]) if "```python" in path.read_text()]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EVENT = re.compile(r"(execution|step|timer|signal|permit|audit)\.[a-z_]+(\.[a-z_]+)?|policy\.[a-z_]+\.[a-z_]+")
+LISTED = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(BLOCK.findall(page.read_text(encoding="utf-8"))), encoding="utf-8")
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def written_events() -> set[str]:
+    """The event names that stand in the code."""
+    found = set()
+    for module in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and EVENT.fullmatch(node.value):
+                found.add(node.value)
+    return found
+
+
+def listed_events() -> set[str]:
+    return set(LISTED.findall((ROOT / "docs/events.md").read_text(encoding="utf-8")))
+
+
+def test_every_event_is_documented() -> None:
+    assert written_events() - listed_events() == set()
+
+
+def test_every_documented_event_exists() -> None:
+    built = {"policy.<kind>.passed", "policy.<kind>.failed", "policy.<kind>.warned"}
+    approvals = {f"policy.approval.{status}" for status in ("granted", "rejected", "voted")}
+    assert listed_events() - written_events() - built - approvals == set()
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    missing = [page.name for page in (ROOT / "docs").glob("*.md") if page.name != "index.md" and page.name not in index]
+    assert missing == []

@@ -1,0 +1,36 @@
+"""The public names. Removing one is a decision, so the list stands here."""
+
+import subprocess
+import sys
+
+import assent
+
+PUBLIC = """
+NOT_DONE Action ApprovalExpired ApprovalNotFound ApprovalPending ApprovalPolicy ApprovalRejected ApprovalStage AssentError
+AuditPolicy AuthorizationPolicy Clock CodecError Decision DuplicateWorkflow Effect Event ExecutionCancelled ExecutionConflict
+ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts GovernanceError Governed Handle InDoubt LeaseLost
+NonDeterminism NotDeterministic Outcome OutcomeUnknown OutsideWorkflow PermitRefused Phase Policy PolicyDenied Principal
+RateLimitPolicy RateLimited ResultTimeout Retry Runtime RuntimeRequired SequentialApprovalPolicy StateNotCaptured Status Step
+StepFailed StepTimeout StoreCorrupt StoreError StoreUnavailable StoreVersion SystemClock UnknownWorkflow UsageError
+ValidationDenied ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as approve execution govern govern_class
+idempotency_key now patched policy random signal step uuid4 workflow
+""".split()
+
+# Each belongs to an extra, and is known to one file only.
+OPTIONAL = "redis starlette uvicorn opentelemetry pydantic_ai openai jinja2 asyncpg pymongo cryptography textual".split()
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(assent.__all__) == sorted(PUBLIC)
+    assert [name for name in PUBLIC if not hasattr(assent, name)] == []
+
+
+def test_importing_assent_pulls_in_no_optional_library() -> None:
+    script = f"import sys, assent; print([name for name in {OPTIONAL!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_assent_has_no_effect(tmp_path: object) -> None:
+    done = subprocess.run([sys.executable, "-c", "import assent"], cwd=str(tmp_path), capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
