@@ -131,11 +131,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _size(count: float) -> str:
-    for unit in UNITS:
-        if count < 1000 or unit == UNITS[-1]:
-            break
-        count /= 1000
-    return f"{count:.1f}".removesuffix(".0") + f" {unit}"
+    power = min(len(f"{count:.0f}") - 1, 3 * len(UNITS) - 1) // 3
+    return f"{count / 1000**power:.1f}".removesuffix(".0") + f" {UNITS[power]}"
 
 
 def _worker_row(worker: WorkerRecord, now: float) -> Row:

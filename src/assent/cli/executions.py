@@ -151,8 +151,8 @@ def _head(
         pairs.append(("requester", str(value_of(record.requester)["id"])))
     if record.parent_id:
         pairs.append(("started by", record.parent_id))
-    if record.owner in staff.present:
-        worker = staff.present[record.owner]
+    worker = staff.present.get(record.owner or "")
+    if worker is not None:
         pairs.append(("worker", f"{worker.id}, process {worker.pid} on {worker.host}"))
     pairs += _several("waits for", waits_in_words(record, approvals, staff, now))
     pairs += _several("arguments", _argument_lines(_arguments(record, events)))

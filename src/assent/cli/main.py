@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib.metadata import version as version_of
 from typing import Annotated, Any, NoReturn, TextIO
 
@@ -143,7 +143,7 @@ def executions(
     listing = list_executions(
         _screen(), url, status=status, name=name, cause=cause, since=since, limit=limit, as_json=as_json
     )
-    return asyncio.run(listing) or 0
+    return _finish(listing)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -151,7 +151,7 @@ def show(id: Id, url: Url = None, as_json: Json = False) -> int:
     """Show one execution: arguments, approvals, timeline."""
     from assent.cli import executions as room
 
-    return asyncio.run(room.show(_screen(), url, id, as_json=as_json)) or 0
+    return _finish(room.show(_screen(), url, id, as_json=as_json))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -159,7 +159,7 @@ def events(id: Id, url: Url = None, as_json: Json = False) -> int:
     """Print the journal of one execution, whole."""
     from assent.cli.executions import list_events
 
-    return asyncio.run(list_events(_screen(), url, id, as_json=as_json)) or 0
+    return _finish(list_events(_screen(), url, id, as_json=as_json))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -175,7 +175,7 @@ def approvals(
     """List what people are asked, the oldest first."""
     from assent.cli.approvals import list_approvals
 
-    return asyncio.run(list_approvals(_screen(), url, status=status, limit=limit, as_json=as_json)) or 0
+    return _finish(list_approvals(_screen(), url, status=status, limit=limit, as_json=as_json))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -183,7 +183,7 @@ def doctor(url: Url = None, as_json: Json = False) -> int:
     """Check the store, the workers and this machine."""
     from assent.cli import doctor as room
 
-    return asyncio.run(room.doctor(_screen(), url, as_json=as_json))
+    return _finish(room.doctor(_screen(), url, as_json=as_json))
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -201,7 +201,7 @@ def reject(approval: Approval, who: Approver, reason: Reason = "", url: Url = No
 def _decide(decision: str, approval: str, who: str, reason: str, url: str | None) -> int:
     from assent.cli.approvals import decide
 
-    return asyncio.run(decide(_screen(), url, approval, approver=who, decision=decision, reason=reason)) or 0
+    return _finish(decide(_screen(), url, approval, approver=who, decision=decision, reason=reason))
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -218,7 +218,7 @@ def signal(
     """
     from assent.cli.orders import send_signal
 
-    return asyncio.run(send_signal(_screen(), url, id, name, value, who)) or 0
+    return _finish(send_signal(_screen(), url, id, name, value, who))
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -226,7 +226,7 @@ def cancel(id: Id, reason: Reason = "", who: Who = None, url: Url = None) -> int
     """Cancel an execution. Its cleanup still runs."""
     from assent.cli import orders
 
-    return asyncio.run(orders.cancel(_screen(), url, id, reason, who)) or 0
+    return _finish(orders.cancel(_screen(), url, id, reason, who))
 
 
 @app.command(rich_help_panel=MEND)
@@ -245,7 +245,7 @@ def resolve(
     """Say whether an effect that is in doubt has happened."""
     from assent.cli import orders
 
-    return asyncio.run(orders.resolve(_screen(), url, id, done=done, not_done=not_done, step=step, who=who)) or 0
+    return _finish(orders.resolve(_screen(), url, id, done=done, not_done=not_done, step=step, who=who))
 
 
 @app.command(rich_help_panel=MEND)
@@ -264,6 +264,10 @@ def replay(
     return check(_screen(), url, id, file, as_json=as_json)
 
 
+def _finish(work: Coroutine[Any, Any, int | None]) -> int:
+    return asyncio.run(work) or 0
+
+
 def main() -> NoReturn:
     """Run the command that the process was called with, and end the process with its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -275,8 +279,6 @@ def main() -> NoReturn:
 def _run(arguments: Sequence[str]) -> int:
     try:
         return app(arguments, prog_name="assent", standalone_mode=False) or 0
-    except typer.BadParameter.__base__ as error:  # the parent of all wrong calls, for which typer has no name
-        return _refuse(error)
     except AssentError as error:
         _complain(str(error))
         return error.exit_code
@@ -286,6 +288,11 @@ def _run(arguments: Sequence[str]) -> int:
         # Whoever read has had enough. What is still buffered goes nowhere, without a complaint at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except Exception as error:
+        # Typer has no public name for its wrong calls, which were other classes in its earlier versions.
+        if not hasattr(error, "format_message"):
+            raise
+        return _refuse(error)
 
 
 def _refuse(error: Any) -> int:

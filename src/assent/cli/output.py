@@ -65,7 +65,8 @@ def span(seconds: float) -> str:
         return f"{max(seconds, 0.0) * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
-    rest, parts = round(seconds), []
+    rest = round(seconds)
+    parts: list[str] = []
     for name, size in _UNITS:
         count, rest = divmod(rest, size)
         if count or parts:

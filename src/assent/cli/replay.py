@@ -12,7 +12,7 @@ from assent.cli.timeline import failure_in_words
 from assent.codec import from_json, to_json
 from assent.engine import ExecutionInfo, LiveExecution, Program
 from assent.engine.failure import encode_failure
-from assent.engine.replay import History, read, replay
+from assent.engine.replay import ENDINGS, History, read, replay
 from assent.engine.texts import is_withheld, unsealed
 from assent.errors import CodecError, NonDeterminism, UnknownWorkflow, UsageError
 from assent.store import Event, ExecutionRecord, Workflow
@@ -111,24 +111,23 @@ def _replayed(program: Program, recording: Recording) -> str | None:
         arguments = program.signature.decode(recording.arguments)
         live.begin(lambda: program.main(arguments))
         replay(live, history)
-        return _missing_op(live, history) or _other_end(live, history, program)
+        return _missing_op(live, history, recording.events) or _other_end(live, recording.events, program)
     except (NonDeterminism, CodecError) as error:
         return str(error)
     finally:
         live.discard()
 
 
-def _missing_op(live: LiveExecution, history: History) -> str | None:
+def _missing_op(live: LiveExecution, history: History, events: Sequence[Event]) -> str | None:
     if len(live.ops) < history.known_ops:
         return f"The journal knows {history.known_ops} ops, and the code opens only {len(live.ops)} of them."
-    for index, event in history.opened.items():
-        if event.type == "timer.started" and live.ops[index] != "timer":
-            return f"Op {index} is recorded as 'timer', and the code now has {live.ops[index]!r}."
-    return None
+    timers = [event.op for event in events if event.type == "timer.started" and event.op is not None]
+    other = next((op for op in timers if live.ops[op] != "timer"), None)
+    return None if other is None else f"Op {other} is recorded as 'timer', but the code now has {live.ops[other]!r}."
 
 
-def _other_end(live: LiveExecution, history: History, program: Program) -> str | None:
-    recorded = history.ending
+def _other_end(live: LiveExecution, events: Sequence[Event], program: Program) -> str | None:
+    recorded = next((event for event in events if event.type in ENDINGS), None)
     if recorded is None:
         return None
     if not live.done:

@@ -19,6 +19,8 @@ from assent.resilience import Retry
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+Q = ParamSpec("Q")  # of a method without its instance
+U = TypeVar("U")
 
 
 class NotDone(Enum):
@@ -130,7 +132,7 @@ class Step(Generic[P, R]):
     def __get__(self, instance: None, owner: type) -> Self: ...
 
     @overload
-    def __get__(self: "Step[Concatenate[S, P], R]", instance: S, owner: type) -> "Step[P, R]": ...
+    def __get__(self: "Step[Concatenate[S, Q], U]", instance: S, owner: type) -> "Step[Q, U]": ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:

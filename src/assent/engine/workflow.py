@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from uuid import UUID
 
 from assent.clock import SystemClock
@@ -18,6 +18,9 @@ from assent.errors import OutsideWorkflow
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+S = TypeVar("S")
+Q = ParamSpec("Q")  # of a method without its instance
+U = TypeVar("U")
 
 
 class Workflow(Generic[P, R]):
@@ -51,10 +54,16 @@ class Workflow(Generic[P, R]):
         args, kwargs = self.program.signature.spread(arguments)
         return self.__wrapped__(*args, **kwargs)
 
-    def __get__(self, instance: Any, owner: type) -> Self:
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self: "Workflow[Concatenate[S, Q], U]", instance: S, owner: type) -> "Workflow[Q, U]": ...
+
+    def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        return type(self)(self.__wrapped__.__get__(instance, owner), self.name, self.version)
+        return Workflow(self.__wrapped__.__get__(instance, owner), self.name, self.version)
 
 
 async def call(engine: Engine, program: Program, arguments: Mapping[str, Any], requester: str | None = None) -> Any:
@@ -107,13 +116,21 @@ def workflow(fn: Callable[..., Any] | None = None, /, *, name: str | None = None
     return decorate if fn is None else decorate(fn)
 
 
-async def signal(name: str, type: type[T] | Any = Any) -> T:
+@overload
+async def signal(name: str, type: type[T]) -> T: ...
+
+
+@overload
+async def signal(name: str, type: Any = Any) -> Any: ...
+
+
+async def signal(name: str, type: Any = Any) -> Any:
     """Wait for the next message of that name and return its value as `type`.
 
     Messages that came before are kept, oldest first. One whose value does not fit `type` is refused, recorded as
     `signal.refused`, and the wait goes on.
     """
-    return await _live("signal").wait_signal(name, codec_for(type))  # type: ignore[no-any-return]  # `type` says so
+    return await _live("signal").wait_signal(name, codec_for(type))
 
 
 def now() -> datetime:

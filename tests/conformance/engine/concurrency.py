@@ -82,9 +82,9 @@ async def task_group(fails: bool) -> list[str]:
     try:
         async with asyncio.TaskGroup() as group:
             for i in range(6):
-                group.create_task(member(f"m{i}", 3 + i % 3))
+                group.create_task(member(f"m{i}", 3 + i % 3 + i / 10))
             if fails:
-                group.create_task(fail("no", 3.5))
+                group.create_task(fail("no", 3.7))
     except ExceptionGroup as errors:
         log.append(f"{len(errors.exceptions)} failed")
     return log

@@ -86,7 +86,7 @@ class Suite:
                 return expected
             async with ground.runtime(fn) as runtime:
                 found = await self._life(runtime, fn, args, say, id, said)
-            assert found == expected, f"after it died after {deaths} commits"
+            assert found == expected, f"{found} after it died after {deaths} commits"
 
     async def _life(self, runtime: Runtime, fn: Any, args: Any, say: Say | None, id: str, said: set[str]) -> Any:
         return await outcome(await start(runtime, fn, args, say, id, said))
