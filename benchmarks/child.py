@@ -39,7 +39,7 @@ async def run_child(module: str, *args: object) -> Any:
 
 @asynccontextmanager
 async def beside(module: str, *args: object) -> AsyncIterator[None]:
-    """A module of this package runs in a child process meanwhile; it prints a line when it is ready, and ends with us."""
+    """A module of this package runs in a child process meanwhile; it prints a line when it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", f"benchmarks.{module}", *map(str, args), cwd=ROOT, env=_surroundings(),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

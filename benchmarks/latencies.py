@@ -27,7 +27,6 @@ async def signals(scale: Scale, folder: Path) -> list[Figure]:
 
 async def _signal_to_result(runtime: Runtime, samples: int) -> float:
     costs = []
-    await runtime.start(programs.wait_for_number)  # the first has imports and statements to do
     for number in range(samples):
         handle = await runtime.start(programs.wait_for_number)
         await runtime.engine.waiting(handle.id)

@@ -1,52 +1,56 @@
 """A store full of executions that wait for people: what they cost on disk, in a worker, and when a decision comes."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from assent import Runtime
+from assent.store.sqlite import SqliteStore
 from benchmarks import programs
 from benchmarks.child import run_child
 from benchmarks.figures import Figure, Scale, Target
+
+Findings = Mapping[str, float]
 
 LANES = 500  # executions in the making at a time, below what a worker keeps in memory
 
 
 async def parked(scale: Scale, folder: Path) -> list[Figure]:
     """They are made through the public interface; then a fresh worker opens the store."""
-    many, none, signals = folder / "parked.db", folder / "empty.db", folder / "signals.db"
-    rate = await _park(many, programs.wait_for_people, scale.parked)
-    await _park(none, programs.wait_for_people, 0)
+    people, signals, none = folder / "people.db", folder / "signals.db", folder / "none.db"
     few = max(scale.parked // 20, 1)
+    await _park(people, programs.wait_for_people, scale.parked)
     await _park(signals, programs.wait_for_number, few)
-    found = await _worker_on(many, scale)
-    without = await _worker_on(none, scale)
-    return [
-        Figure(name=f"parking {scale.parked:,} executions", ours=rate, unit="/s"),
-        Figure(
-            name="a parked execution on disk, approval",
-            ours=many.stat().st_size / scale.parked, unit="B", target=Target(2_000, "at most"),
-        ),
-        Figure(
-            name="a parked execution on disk, signal",
-            ours=signals.stat().st_size / few, unit="B", target=Target(2_000, "at most"),
-        ),
-        Figure(
-            name="memory of a worker, because of them",
-            ours=(found["grown"] - without["grown"]) / 1e6, unit="MB", yardstick=without["grown"] / 1e6,
-            against="opening an empty store", target=Target(4, "at most"),
-        ),
-        Figure(name="CPU of an idle worker", ours=100 * found["idle"], unit="%", yardstick=100 * without["idle"],
-               against="on an empty store", target=Target(1, "at most")),
-        Figure(name="start of a worker until ready", ours=found["ready"], unit="s", yardstick=without["ready"],
-               against="on an empty store", target=Target(1, "at most")),
-        Figure(name="decision to resumed, p50", ours=1e3 * found["resumed"], unit="ms", target=Target(10, "at most")),
-    ]  # fmt: skip
+    await _park(none, programs.wait_for_people, 0)
+    sizes = _on_disk("an approval", people, scale.parked), _on_disk("a signal", signals, few)
+    return [*sizes, *_of_worker(await _worker_on(people, scale), await _worker_on(none, scale), scale.parked)]
 
 
-async def _park(file: Path, program: Any, count: int) -> float:
-    """Executions a second that are created and wait."""
+def _on_disk(what: str, file: Path, count: int) -> Figure:
+    name, target = f"parked execution on disk, waits for {what}", Target(2_000, "at most")
+    return Figure(name=name, ours=file.stat().st_size / count, unit="B", target=target)
+
+
+def _of_worker(found: Findings, empty: Findings, count: int) -> Iterable[Figure]:
+    """What a worker on a full store says of itself, beside one on an empty store."""
+    lines = (
+        ("memory that opening it takes", "grown", 1e-6, "MB", 4),
+        ("idle worker, CPU", "idle", 100, "%", 1),
+        ("start of a worker until ready", "ready", 1, "s", 1),
+    )
+    for name, key, factor, unit, bound in lines:
+        yield Figure(
+            name=f"{name}, {count:,} parked", ours=factor * found[key], unit=unit, yardstick=factor * empty[key],
+            against="an empty store", target=Target(bound, "at most"),
+        )  # fmt: skip
+    name, target = f"decision to resumed, p50, {count:,} parked", Target(10, "at most")
+    yield Figure(name=name, ours=1e3 * found["resumed"], unit="ms", target=target)
+
+
+async def _park(file: Path, program: Any, count: int) -> None:
+    """Create executions and see each of them to where it waits."""
     ids = iter(range(count))
 
     async def lane() -> None:
@@ -54,12 +58,13 @@ async def _park(file: Path, program: Any, count: int) -> float:
             handle = await runtime.start(program)
             await runtime.engine.waiting(handle.id)
 
-    async with Runtime(f"sqlite:///{file}") as runtime:
-        start = perf_counter()
+    # How fast they come about is not measured, so nothing need be on disk in between.
+    async with Runtime(store=SqliteStore(file, synchronous="OFF")) as runtime:
         await asyncio.gather(*(lane() for _ in range(LANES)))
-        return count / (perf_counter() - start)
 
 
-async def _worker_on(file: Path, scale: Scale) -> Any:
+async def _worker_on(file: Path, scale: Scale) -> Findings:
     # The clock of `perf_counter` is the same in both processes, so the child's imports count as well.
-    return await run_child("parked_child", f"sqlite:///{file}", scale.idle, scale.samples, perf_counter())
+    started = perf_counter()
+    found: Findings = await run_child("parked_child", f"sqlite:///{file}", scale.idle, scale.samples, started)
+    return found

@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -23,8 +22,8 @@ class Resumptions:
         self.expected = ""
         self.seen = asyncio.Event()
 
-    def __call__(self, events: Sequence[Event]) -> None:
-        if any(event.type == "signal.received" and event.execution_id == self.expected for event in events):
+    def __call__(self, event: Event) -> None:
+        if event.type == "signal.received" and event.execution_id == self.expected:
             self.seen.set()
 
     async def after_decision(self, store: Store, approval_id: str, execution_id: str) -> float:
@@ -49,7 +48,7 @@ async def main(url: str, idle: float, samples: int, started: float) -> None:
         store = runtime.engine.store  # type: ignore[attr-defined]  # of this engine, beyond the port
         approvals = await store.approvals(ApprovalStatus.PENDING, limit=samples)
         waits = [await resumptions.after_decision(store, each.id, each.execution_id) for each in approvals]
-    found = {"ready": ready, "idle": used / idle, "grown": grown, "resumed": median(waits) if waits else None}
+    found = {"ready": ready, "idle": used / idle, "grown": grown, "resumed": median(waits or [0.0])}
     print(json.dumps(found))
 
 

@@ -24,11 +24,12 @@ async def replayed(scale: Scale, folder: Path) -> list[Figure]:
             reading.append(scale.replayed / (perf_counter() - start))
             replaying.append(scale.replayed / _seconds_to_replay(execution_id, events, scale.replayed))
     both = 1 / (1 / median(reading) + 1 / median(replaying))
+    name, target = f"replay of {scale.replayed:,} steps", Target(100_000, "at least")
     return [
-        Figure(name=f"replay of {scale.replayed:,} steps", ours=median(replaying), unit="/s", target=Target(1e5, "at least")),
-        Figure(name="reading them from SQLite before", ours=median(reading), unit="/s"),
-        Figure(name="reading and replay together", ours=both, unit="/s"),
-    ]  # fmt: skip
+        Figure(name=name, ours=median(replaying), unit="/s", target=target),
+        Figure(name="reading these steps from SQLite", ours=median(reading), unit="/s"),
+        Figure(name="reading and replaying them", ours=both, unit="/s"),
+    ]
 
 
 async def _written(file: Path, steps: int) -> str:

@@ -2,18 +2,23 @@
 
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 from benchmarks.child import seconds_of
 from benchmarks.figures import Figure, Scale, Target
+
+COMMANDS: Final = (
+    ("import assent", ("-c", "import assent"), 0.25),
+    ("assent --help", ("-m", "assent", "--help"), 0.4),
+)
 
 
 async def startup(scale: Scale, folder: Path) -> list[Figure]:
     """Medians over fresh processes, the interpreter's own start included."""
     bare = median([await seconds_of("-c", "pass") for _ in range(scale.starts)])
-    imported = median([await seconds_of("-c", "import assent") for _ in range(scale.starts)])
-    helped = median([await seconds_of("-m", "assent", "--help") for _ in range(scale.starts)])
-    against = "Python alone"
-    return [
-        Figure(name="import assent", ours=imported, unit="s", yardstick=bare, against=against, target=Target(0.25, "at most")),
-        Figure(name="assent --help", ours=helped, unit="s", yardstick=bare, against=against, target=Target(0.4, "at most")),
-    ]  # fmt: skip
+    figures: list[Figure] = []
+    for name, command, bound in COMMANDS:
+        spent = median([await seconds_of(*command) for _ in range(scale.starts)])
+        target = Target(bound, "at most")
+        figures.append(Figure(name=name, ours=spent, unit="s", yardstick=bare, against="Python alone", target=target))
+    return figures

@@ -13,6 +13,7 @@ from benchmarks.figures import Figure
 
 COLUMNS: Final = ("figure", "ours", "yardstick", "measured against", "ratio", "target", "met")
 NUMBERS: Final = frozenset({"ours", "yardstick", "ratio", "target"})
+MET: Final = {True: "yes", False: "no", None: "not measured"}
 SIGNS: Final = {"ratio at least": "≥", "at least": "≥", "at most": "≤"}
 
 
@@ -36,7 +37,8 @@ def as_page(figures: Sequence[Figure], facts: Iterable[str], at: float) -> str:
 def _page(figures: Sequence[Figure], facts: Iterable[str], at: float) -> Iterator[str]:
     yield "# Results"
     yield ""
-    yield f"Written by `make bench` on {datetime.fromtimestamp(at, UTC):%Y-%m-%d at %H:%M} UTC."
+    when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d at %H:%M UTC")
+    yield f"Written by `make bench`, a whole run of `python -m benchmarks`, on {when}."
     yield "What is measured, and how, stands in [docs/performance.md](../docs/performance.md)."
     yield ""
     yield from (f"- {fact}" for fact in facts)
@@ -46,13 +48,13 @@ def _page(figures: Sequence[Figure], facts: Iterable[str], at: float) -> Iterato
     yield from (f"| {' | '.join(_cells(figure))} |" for figure in figures)
 
 
-def facts_of_machine(fsync: float) -> list[str]:
-    """What the figures depend on."""
-    busy = f", load {os.getloadavg()[0]:.1f} before the run" if hasattr(os, "getloadavg") else ""
+def facts_of_machine(fsync: tuple[float, float]) -> list[str]:
+    """What the figures depend on. `fsync`: seconds, before and after the run."""
+    busy = f", load {os.getloadavg()[0]:.1f} at the end of the run" if hasattr(os, "getloadavg") else ""
     return [
         f"{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs{busy}",
         f"{platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
-        f"one fsync: {fsync * 1000:.3f} ms (median)",
+        f"one fsync: {fsync[0] * 1000:.3f} ms before the run, {fsync[1] * 1000:.3f} ms after it (medians)",
     ]
 
 
@@ -66,7 +68,7 @@ def _cells(figure: Figure) -> Sequence[str]:
         figure.against,
         _amount(figure.ratio, "×"),
         "" if target is None else f"{SIGNS[target.kind]} {_amount(target.bound, unit)}",
-        {True: "yes", False: "no", None: ""}[figure.is_met] if target is None or figure.is_met is not None else "not measured",
+        "" if target is None else MET[figure.is_met],
     )
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_type_hints
 
+from pydantic import ValidationError
+
 from assent.codec import codec_for
 from assent.engine import Program
 from assent.errors import CodecError, UsageError
@@ -25,7 +27,8 @@ def parsed(text: str, what: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse)
     except ValueError as error:
-        quoted = f" A text needs quotes of its own: '{json.dumps(text)}'." if "'" not in text else ""
+        looks_like_words = text[:1] not in {"{", "[", '"'} and "'" not in text
+        quoted = f" A text needs quotes of its own: '{json.dumps(text)}'." if looks_like_words else ""
         raise UsageError(f"{what} {text!r} is no JSON ({error}).{quoted}") from error
 
 
@@ -68,8 +71,18 @@ def _decoded(name: str, readings: Sequence[str], hints: Mapping[str, Any]) -> An
         try:
             return codec.decode(text)
         except CodecError as error:
-            problem = str(error)
-    raise UsageError(f"Argument {name}: {problem}")
+            problem = _problem(error)
+    raise UsageError(f"Argument {name} does not fit with {readings[-1]}: {problem}.")
+
+
+def _problem(error: CodecError) -> str:
+    """What is wrong with a value, without the advice for values that a program has written."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return str(error).rstrip(".")
+    places = (".".join(map(str, each["loc"])) for each in cause.errors())
+    words = (each["msg"] for each in cause.errors())
+    return "; ".join(f"{place}: {said}" if place else said for place, said in zip(places, words, strict=True))
 
 
 def _hints(program: Program) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def age(at: float, now: float) -> str:
 
 
 def _largest(gap: float) -> tuple[str, str]:
-    name, size = next((unit for unit in _UNITS if round(gap) >= unit[1]), _UNITS[-1])
+    # A unit begins a little early, so that one hour is not called 60 minutes.
+    name, size = next((unit for unit in _UNITS if gap >= 0.99 * unit[1]), _UNITS[-1])
     return f"{gap / size:.0f}", name
 
 

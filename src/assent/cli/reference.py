@@ -124,6 +124,8 @@ def _line_of(error: BaseException, where: str) -> str:
 def _kind(found: object) -> str:
     if isinstance(found, Step):
         return "a step, which runs inside a workflow"
+    if isinstance(found, type):
+        return "a class"
     if callable(found):
         return "a function without @workflow or @govern"
     return f"no function but {type(found).__name__}"

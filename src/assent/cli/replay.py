@@ -1,17 +1,19 @@
 """`assent replay`: whether today's code leads where the journal went. Nothing is performed, nothing is written."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
-from assent.cli.output import Screen, plain
+from assent.cli.output import Screen, plain, shortened
 from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.stored import engine_on, find_execution, opened
-from assent.cli.timeline import failure_in_words
-from assent.codec import from_json, to_json
+from assent.cli.timeline import LONGEST_VALUE, failure_in_words
+from assent.codec import from_json
 from assent.engine import ExecutionInfo, LiveExecution, Program
-from assent.engine.failure import encode_failure
+from assent.engine.ending import ending_of
 from assent.engine.replay import ENDINGS, History, read, replay
 from assent.engine.texts import is_withheld, unsealed
 from assent.errors import CodecError, NonDeterminism, UnknownWorkflow, UsageError
@@ -111,10 +113,12 @@ def _replayed(program: Program, recording: Recording) -> str | None:
         arguments = program.signature.decode(recording.arguments)
         live.begin(lambda: program.main(arguments))
         replay(live, history)
-        return _missing_op(live, history, recording.events) or _other_end(live, recording.events, program)
+        return _missing_op(live, history, recording.events) or _other_end(live, recording.events, program, arguments)
     except (NonDeterminism, CodecError) as error:
         return str(error)
     finally:
+        with contextlib.suppress(BaseException):
+            live.result()  # an error that nobody asked for would be reported as forgotten
         live.discard()
 
 
@@ -126,14 +130,17 @@ def _missing_op(live: LiveExecution, history: History, events: Sequence[Event]) 
     return None if other is None else f"Op {other} is recorded as 'timer', but the code now has {live.ops[other]!r}."
 
 
-def _other_end(live: LiveExecution, events: Sequence[Event], program: Program) -> str | None:
+def _other_end(
+    live: LiveExecution, events: Sequence[Event], program: Program, arguments: Mapping[str, Any]
+) -> str | None:
     recorded = next((event for event in events if event.type in ENDINGS), None)
     if recorded is None:
         return None
     if not live.done:
         return f"The journal ends with {recorded.type}, and the code goes on{_with_what(live)}."
-    found = _ending_of(live, program)
-    wanted = (recorded.type, _told(recorded))
+    ending = ending_of(live, program, arguments)
+    found = (ending.type, _told(ending.type, ending.text))
+    wanted = (recorded.type, _told(recorded.type, recorded.value))
     return None if found == wanted else f"The journal ends with {_said(*wanted)}, and the code with {_said(*found)}."
 
 
@@ -142,26 +149,16 @@ def _with_what(live: LiveExecution) -> str:
     return f": it waits for {', '.join(opened)}" if opened else ""
 
 
-def _ending_of(live: LiveExecution, program: Program) -> tuple[str, str]:
-    """How the replayed code ended: the event that it would write, and what that says."""
-    try:
-        text = program.returns.encode(live.result())
-    except asyncio.CancelledError:
-        return "execution.cancelled", ""
-    except Exception as error:  # noqa: BLE001 - whatever workflow code raised is its outcome
-        return "execution.failed", failure_in_words(from_json(encode_failure(error)))
-    return "execution.completed", text if program.redact is None else to_json(program.redact(from_json(text)))
-
-
-def _told(ending: Event) -> str:
-    match ending.type:
+def _told(type: str, text: str | None) -> str:
+    """What an ending says that must be the same again; a traceback need not."""
+    match type:
         case "execution.cancelled":
             return ""
         case "execution.failed":
-            return failure_in_words(from_json(ending.value or "null"))
+            return failure_in_words(from_json(text or "null"))
         case _:
-            return ending.value or "null"
+            return text or "null"
 
 
 def _said(type: str, what: str) -> str:
-    return f"{type} {what}".rstrip()
+    return f"{type} {shortened(what, LONGEST_VALUE)}".rstrip()

@@ -134,7 +134,7 @@ class Call:
         if self.order.as_json:
             self.screen.json(self._facts(record, error=failure or {"message": str(error)}))
         elif isinstance(error, AssentError) or not isinstance(failure, dict):
-            self.errors.say(plain(f"{self.program.name}: {error}"))
+            self.errors.say(plain(str(error)))
         else:
             self.errors.say(plain(f"{self.program.name} failed with {failure_in_words(failure)}"))
             self.errors.fields(("at", each) for each in frames(failure.get("traceback", "")))

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from assent.cli.output import Row, iso, local, moment, plain, safe, shortened, span
-from assent.cli.waiting import waits_of_event
+from assent.cli.waiting import APPROVAL, waits_of_event
 from assent.codec import from_json
 from assent.engine.texts import is_withheld
 from assent.store import ApprovalRecord, Event
@@ -51,7 +51,7 @@ def _row(event: Event, begin: float, approvals: Mapping[str, ApprovalRecord], no
         Text(f"{local(event.at):%H:%M:%S}"),
         Text(f"+{span(event.at - begin)}", style="dim"),
         Text(safe(event.type), style=_style(event.type)),
-        plain(event.name or ""),
+        plain("approval" if _is_approval(event.name) else event.name or ""),
         Text(f"#{event.attempt}" if event.attempt and event.attempt > 1 else ""),
         Text(_duration(event), style="dim"),
     ]
@@ -87,20 +87,27 @@ def event_in_words(event: Event, approvals: Mapping[str, ApprovalRecord], now: f
         case "execution.failed" | "step.failed" | "step.retried":
             return failure_in_words(value)
         case "step.completed":
-            return f"{_call(event)} → {compact(value)}" if event.arguments else compact(value)
+            return f"{_call(event)} → {compact(value)}" if _call(event) else compact(value)
         case "execution.resumed":
             return ""
-        case "execution.started" | "execution.completed" | "signal.received":
+        case "execution.started" | "execution.completed":
             return _call(event) or compact(value)
+        case "signal.received" if not _is_approval(event.name):
+            return compact(value)
         case _:
-            return " ".join(part for part in (_call(event), facts_in_words(_with_moments(value, now))) if part)
+            return " ".join(part for part in (_call(event), facts_in_words(_own_facts(event, value, now))) if part)
 
 
-def _with_moments(facts: Any, now: float) -> Any:
-    """Facts that Assent has noted itself, with Unix seconds as moments for people."""
+def _own_facts(event: Event, facts: Any, now: float) -> Any:
+    """Facts that Assent itself has noted, without those that say nothing, and Unix seconds as moments for people."""
     if not isinstance(facts, dict):
         return facts
-    return {name: moment(each, now) if _is_moment(name, each) else each for name, each in facts.items()}
+    telling = {name: each for name, each in facts.items() if each not in (None, "", [], event.execution_id)}
+    return {name: moment(each, now) if _is_moment(name, each) else each for name, each in telling.items()}
+
+
+def _is_approval(name: str | None) -> bool:
+    return name is not None and name.startswith(APPROVAL)
 
 
 def _is_moment(name: str, value: Any) -> bool:

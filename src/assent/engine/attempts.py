@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from assent.codec import to_json
-from assent.engine.failure import live_failure
+from assent.engine.failure import decode_failure, live_failure
 from assent.engine.execution import LiveExecution
 from assent.engine.ops import Effect, Note, StepOp
 from assent.engine.replay import History
@@ -89,7 +89,7 @@ class Attempts:
             op.shown = withheld(spec.signature.digest(op.arguments))
             return op.arguments
         text, arguments = spec.signature.live(op.arguments)
-        op.shown = text if spec.redact is None else redacted(spec.redact, text)
+        op.shown = text if spec.redact is None else redacted(spec.redact, text, op.arguments)
         return arguments
 
     def _intend(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
@@ -186,14 +186,21 @@ class Attempts:
         text, value = spec.returns.round_trip(result)
         if spec.redact is None:
             return text, value, ()
-        shown = redacted(spec.redact, text)
+        shown = redacted(spec.redact, text, result)
         return shown, value, ((op.index, text),) if shown != text else ()
 
     def _record_failure(self, op: StepOp, error: BaseException, notes: Sequence[Note] = ()) -> None:
-        text, error = live_failure(error, StepFailed)
+        text, error = self._told(op, error)
         type = "step.retried" if op.spec.repeats(op.attempt, error) else "step.failed"
         now = self._pen.now()
         self._record(op, now, type, text, notes, partial(self._live.settle, op.index, now, error=error))
+
+    def _told(self, op: StepOp, error: BaseException) -> tuple[str, BaseException]:
+        text, error = live_failure(error, StepFailed)
+        if op.spec.redact_error is None:
+            return text, error
+        shown = op.spec.redact_error(text, op.arguments)
+        return shown, error if shown == text else decode_failure(shown, wrapper=StepFailed)
 
     def _record(
         self,

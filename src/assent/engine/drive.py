@@ -59,6 +59,7 @@ class Drive:
         self._host = host
         self._program = program
         self._given: Mapping[str, Any] | None = None
+        self._bound: Mapping[str, Any] = {}
         self._early: list[Message] = []  # came before it began
         self._opened: set[int] = set()  # waits and timers whose opening is journaled
         self._has_approvals = False
@@ -124,7 +125,7 @@ class Drive:
             parent_id=record.parent_id,
             started_at=history.started_at or record.created_at,
         )
-        arguments = self._arguments()
+        arguments = self._bound = self._arguments()
         live = LiveExecution(info, patches=frozenset(history.patches), known_ops=history.known_ops)
         live.begin(lambda: self._program.main(arguments))
         return live
@@ -160,7 +161,7 @@ class Drive:
         for name in live.take_patches():
             self._pen.note("execution.patched", name=name)
         if live.done:
-            self._finish(live, ending_of(live, self._program))
+            self._finish(live, ending_of(live, self._program, self._bound))
             return
         self._look_around(live)
         if self._pen.journal is not None and not self._is_leaving:
@@ -251,7 +252,7 @@ class Drive:
         if len(live.steps) > len(self._attempts.doubts):
             return
         if live.is_stalled:
-            self._finish(live, failed(self._stalled()))
+            self._finish(live, failed(self._stalled(), self._program, self._bound))
             return
         timer = live.next_timer()
         due = timer.due if timer else math.inf

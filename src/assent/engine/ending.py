@@ -1,14 +1,14 @@
 """How an execution ends: what its workflow code returned or raised, as the journal and its callers get it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assent.codec import to_json
 from assent.engine.engine import Program
 from assent.engine.execution import LiveExecution
-from assent.engine.failure import live_failure
+from assent.engine.failure import decode_failure, live_failure
 from assent.engine.texts import Blobs, fit, redacted, withheld
 from assent.errors import ExecutionCancelled, ExecutionFailed
 from assent.store import Change, Event, ExecutionRecord, Message, Status
@@ -36,21 +36,23 @@ class Ending:
         return (Message(execution_id=record.parent_id, kind="signal", name=f"child:{record.id}", value=facts),)
 
 
-def ending_of(live: LiveExecution, program: Program) -> Ending:
+def ending_of(live: LiveExecution, program: Program, arguments: Mapping[str, Any]) -> Ending:
     """How an execution ended whose workflow code is done."""
     try:
         text, value = _final(program, live.result())
     except asyncio.CancelledError:
         return _cancelled(live)
     except BaseException as error:  # noqa: BLE001 - whatever workflow code raised is its outcome
-        return failed(error)
+        return failed(error, program, arguments)
     change = Change(status=Status.COMPLETED, release=True)
     return Ending(type="execution.completed", text=text, change=change, value=value)
 
 
-def failed(error: BaseException) -> Ending:
+def failed(error: BaseException, program: Program, arguments: Mapping[str, Any]) -> Ending:
     """The ending by an error."""
     text, error = live_failure(error, ExecutionFailed)
+    if program.redact_error is not None and (shown := program.redact_error(text, arguments)) != text:
+        text, error = shown, decode_failure(shown, wrapper=ExecutionFailed)
     change = Change(status=Status.FAILED, release=True, cause=getattr(error, "cause", "error"))
     return Ending(type="execution.failed", text=text, change=change, error=error)
 
@@ -67,4 +69,4 @@ def _final(program: Program, result: Any) -> tuple[str, Any]:
     if not program.captured:
         return to_json(withheld(returns.canonical(result))), result
     text, value = returns.round_trip(result)
-    return text if program.redact is None else redacted(program.redact, text), value
+    return text if program.redact is None else redacted(program.redact, text, result), value

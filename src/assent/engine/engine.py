@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from assent.codec import Codec, Signature
+from assent.engine.ops import Redact, RedactError
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Workflow
 
 
@@ -25,7 +26,8 @@ class Program:
     main: Callable[[Mapping[str, Any]], Coroutine[Any, Any, Any]]  # the workflow code, given the decoded arguments
     identity: object  # the decorated function; the same name for another one is refused
     captured: bool = True  # False: values stay in memory, so nobody else can take the execution over
-    redact: Callable[[Any], Any] | None = None  # applied to recorded arguments and results; the rest is sealed
+    redact: Redact | None = None  # arguments and results as they may be read; what they were is sealed
+    redact_error: RedactError | None = None  # errors as they may be kept; what they were is gone
 
     @property
     def workflow(self) -> Workflow:

@@ -175,7 +175,7 @@ class LocalEngine:
         log.error("%s", error)
         now, blobs = self.clock.now(), Blobs()
         if isinstance(error, StateNotCaptured):
-            ending = failed(error)
+            ending = failed(error, drive.program, {})
             commit = Commit(
                 execution_id=drive.id,
                 events=[ending.event(drive.id, now, blobs)],

@@ -206,7 +206,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        log.warning("in workflow code: %s", context.get("message"), exc_info=context.get("exception"))
+        if not self._discarded:
+            log.warning("in workflow code: %s", context.get("message"), exc_info=context.get("exception"))
 
     default_exception_handler = call_exception_handler
 

@@ -12,6 +12,13 @@ from assent.resilience import Retry
 from assent.store import ApprovalRecord, Permit
 
 
+Redact = Callable[[str, Any], str]
+"""Given the JSON of a value and the value, gives the JSON that may be read."""
+
+RedactError = Callable[[str, Mapping[str, Any]], str]
+"""Given the JSON of an error and the arguments of the call that raised it, gives the JSON that may be kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionInfo:
     """What workflow code and steps may know of the execution that they belong to."""
@@ -56,7 +63,8 @@ class StepSpec:
     once: bool = False  # the intent is journaled before, and the effect is never just repeated
     verify: Callable[[Effect], Awaitable[Any]] | None = None
     captured: bool = True  # False: digests instead of values are kept
-    redact: Callable[[Any], Any] | None = None  # applied to recorded arguments and results; the rest is sealed
+    redact: Redact | None = None  # arguments and results as they may be read; what they were is sealed
+    redact_error: RedactError | None = None  # errors as they may be kept; what they were is gone
 
     def repeats(self, attempt: int, error: BaseException) -> bool:
         """Whether another attempt follows this one. A refused permit is final: asking again does not make it hold."""

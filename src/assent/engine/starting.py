@@ -66,7 +66,7 @@ def new_execution(
     else:
         full = shown = signature.encode(arguments)
         if program.redact is not None:
-            shown = redacted(program.redact, full)
+            shown = redacted(program.redact, full, arguments)
             sealed = ((-1, full),) if shown != full else ()
     now = clock.now()
     record = ExecutionRecord(

@@ -1,9 +1,9 @@
 """How values stand in a journal: in full, as a reference to a large value kept beside it, or withheld."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
-from assent.codec import digest, from_json, to_json
+from assent.codec import digest
 from assent.errors import CodecError
 from assent.store import Commit, Event, Store
 
@@ -14,8 +14,8 @@ BLOB_SIZE = 256 * 1024
 _BLOB = "@sha256:"
 _WITHHELD = "@withheld:"
 
+T = TypeVar("T")
 Blobs = list[tuple[str, str]]
-Redact = Callable[[Any], Any]
 
 
 def fit(text: str, blobs: Blobs) -> str:
@@ -36,10 +36,10 @@ def is_withheld(text: str) -> bool:
     return text.startswith(_WITHHELD)
 
 
-def redacted(redact: Redact, text: str) -> str:
+def redacted(redact: Callable[[str, T], str], text: str, value: T) -> str:
     """The text as it may be read. Raises CodecError if redaction fails, because nothing may then be written."""
     try:
-        return to_json(redact(from_json(text)))
+        return redact(text, value)
     except Exception as error:  # somebody else's function, and nothing may be shown
         raise CodecError(f"it cannot be redacted: {type(error).__name__}: {error}") from error
 

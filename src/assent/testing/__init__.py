@@ -1,5 +1,25 @@
-"""The test kit: fakes and clocks that ship with Assent, for tests of what is built on it."""
+"""The test kit: what ships with Assent for tests of what is built on it.
+
+Clocks and loops whose time jumps, a runtime in memory that replays each workflow after every step, an outside world that
+remembers, and processes that are killed at an exact commit. It may import everything; nothing imports it.
+"""
 
 from assent.testing.clock import JumpingClock, JumpingLoop, jumping_run
+from assent.testing.crashes import CrashAt, Life, Recovery, every_crash, live, survived
+from assent.testing.ledger import Entry, Ledger
+from assent.testing.memory import memory_runtime
 
-__all__ = ["JumpingClock", "JumpingLoop", "jumping_run"]
+__all__ = [
+    "CrashAt",
+    "Entry",
+    "JumpingClock",
+    "JumpingLoop",
+    "Ledger",
+    "Life",
+    "Recovery",
+    "every_crash",
+    "jumping_run",
+    "live",
+    "memory_runtime",
+    "survived",
+]

@@ -1,0 +1,1 @@
+"""Tests of the command line: the real command, in processes of its own, on real files."""

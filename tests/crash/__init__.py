@@ -1,0 +1,1 @@
+"""Crashes, races and failing disks: what must hold however processes end."""

@@ -1,0 +1,344 @@
+"""Workflows that tell an outside ledger of every effect, and another of all that they have seen; and the programs that run them.
+
+They run in child processes, each in a folder of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from assent import (
+    NOT_DONE,
+    Action,
+    ApprovalPolicy,
+    AuditPolicy,
+    Effect,
+    Retry,
+    Runtime,
+    Status,
+    ValidationPolicy,
+    approve,
+    execution,
+    govern,
+    idempotency_key,
+    signal,
+    step,
+    workflow,
+)
+from assent.engine import Workflow, step_scope
+from assent.store import Event
+from assent.store.sqlite import SqliteStore
+from assent.testing import Ledger
+
+EFFECTS = "effects"
+SEEN = "seen"  # by workflow code
+WATCHED = "watched"  # by a watcher of the runtime
+RUN = "run"  # the id of the execution that a program starts
+
+here: dict[str, Runtime] = {}
+hanging = asyncio.Event()
+
+
+def did(what: str) -> int:
+    """Have an effect, and return which attempt of the step it is."""
+    scope = step_scope.get()
+    assert scope is not None
+    Ledger(EFFECTS).enter(f"{what}#{scope.attempt}", idempotency_key())
+    return scope.attempt
+
+
+def saw(what: str) -> str:
+    """Put on record what workflow code has seen of an outcome."""
+    Ledger(SEEN).enter(what, execution().id)
+    return what
+
+
+@step
+async def act(what: str) -> str:
+    did(what)
+    return f"{what} done"
+
+
+@step
+def act_in_thread(what: str) -> str:
+    did(what)
+    return f"{what} done"
+
+
+@step(retry=Retry(attempts=3, backoff="fixed", initial=0.005, jitter="none"))
+async def stumble(what: str, falls: int) -> str:
+    if did(what) <= falls:
+        raise ConnectionError(f"{what} fell")
+    return f"{what} done"
+
+
+@step
+async def hang(what: str) -> str:
+    did(what)
+    hanging.set()
+    await asyncio.Event().wait()
+    return f"{what} done"
+
+
+async def look_up(effect: Effect) -> Any:
+    entry = Ledger(EFFECTS).find(effect.idempotency_key)
+    return f"{effect.arguments['what']} done" if entry else NOT_DONE
+
+
+@step(verify=look_up)
+async def act_once(what: str) -> str:
+    did(what)
+    return f"{what} done"
+
+
+async def look_up_action(action: Action) -> Any:
+    assert action.idempotency_key is not None
+    entry = Ledger(EFFECTS).find(action.idempotency_key)
+    return f"{action.arguments['what']} done" if entry else NOT_DONE
+
+
+RULES = [ValidationPolicy(check=lambda action: bool(action.arguments["what"])), AuditPolicy(tags=["test"])]
+
+
+@govern(policies=RULES, verify=look_up_action)
+async def transfer(what: str) -> str:
+    did(what)
+    return f"{what} done"
+
+
+@govern(policies=RULES)
+async def transfer_blindly(what: str) -> str:
+    did(what)
+    return f"{what} done"
+
+
+@govern(policies=[*RULES, ApprovalPolicy(approvers=["ann@example.com"])], verify=look_up_action)
+async def transfer_with_approval(what: str) -> str:
+    did(what)
+    return f"{what} done"
+
+
+# Workflows
+
+
+@workflow
+async def in_sequence() -> list[str]:
+    return [saw(await act("a")), saw(await act_in_thread("b")), saw(await act_once("c")), *await inline("d")]
+
+
+@workflow
+async def inline(name: str) -> list[str]:
+    return [saw(await act(f"{name}{part}")) for part in range(2)]
+
+
+async def branch(number: int) -> list[str]:
+    return [saw(await act(f"{number}.{stage}")) for stage in range(3)]
+
+
+@workflow
+async def branches() -> list[list[str]]:
+    return await asyncio.gather(*(branch(number) for number in range(5)))
+
+
+@workflow
+async def retried() -> list[str]:
+    falls = (stumble(f"s{falls}", falls) for falls in range(4))
+    outcomes = await asyncio.gather(*falls, return_exceptions=True)
+    return [saw(outcome if isinstance(outcome, str) else f"s3 failed: {outcome}") for outcome in outcomes]
+
+
+@workflow
+async def race_won() -> list[str]:
+    first = saw(await asyncio.wait_for(act("fast"), 60))
+    async with asyncio.timeout(60):
+        second = saw(await act("faster"))
+    done, waiting = await asyncio.wait(
+        [asyncio.create_task(act("winner")), asyncio.create_task(asyncio.sleep(60, "never"))],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    for task in waiting:
+        task.cancel()
+    return [first, second, *(saw(task.result()) for task in done)]
+
+
+@workflow
+async def race_lost() -> list[str]:
+    seen = [saw(await act("before"))]
+    try:
+        await asyncio.wait_for(hang("slow"), 0.02)
+    except TimeoutError:
+        seen.append("too slow")
+    try:
+        async with asyncio.timeout(0.02):
+            await hang("slower")
+    except TimeoutError:
+        seen.append("far too slow")
+    return [*seen, saw(await act("after"))]
+
+
+@workflow
+async def timed() -> list[str]:
+    before = saw(await act("before"))
+    await asyncio.sleep(0.21)
+    return [before, saw(await act("after"))]
+
+
+@workflow
+async def approved() -> list[str]:
+    before = saw(await act("before"))
+    await approve("go on", approvers=["ann@example.com"])
+    return [before, saw(await act("after"))]
+
+
+@workflow
+async def governed() -> list[str]:
+    return [saw(await transfer("x")), saw(await transfer("y")), saw(await act("z"))]
+
+
+@workflow
+async def governed_blindly() -> list[str]:
+    return [saw(await act("before")), saw(await transfer_blindly("x")), saw(await act("after"))]
+
+
+@workflow
+async def governed_with_approval() -> list[str]:
+    return [saw(await act("before")), saw(await transfer_with_approval("x")), saw(await act("after"))]
+
+
+@workflow
+async def parent() -> list[str]:
+    before = saw(await act("before"))
+    child = await here["runtime"].start(kid, "kid")
+    return [before, *await child.result(), saw(await act("after"))]
+
+
+@workflow
+async def kid(name: str) -> list[str]:
+    return [saw(await act(f"{name}{part}")) for part in range(2)]
+
+
+@workflow
+async def signalled() -> list[str]:
+    word = await signal("word", str)
+    return [saw(await act(f"{word} came"))]
+
+
+@workflow
+async def cancelled() -> None:
+    try:
+        saw(await act("before"))
+        await hang("endless")
+    finally:
+        saw(await act("tidy"))
+        saw(await act("tidier"))
+
+
+@workflow
+async def three_then_once(number: int) -> str:
+    for part in range(3):
+        await act(f"{number}.{part}")
+    return await act_once(f"{number}.once")
+
+
+# Programs
+
+
+Outside = Callable[[Runtime, SqliteStore], Awaitable[None]]
+
+
+async def run(store: SqliteStore, flow: Workflow[[], Any], outside: Outside | None = None) -> Any:
+    """Start the execution, or find it again; let the outside do its part; and wait for the result."""
+    async with Runtime(store=store, workflows=[flow, kid], watchers=[watch]) as runtime:
+        here["runtime"] = runtime
+        handle = await runtime.start(flow, id=RUN)
+        if outside is not None:
+            await outside(runtime, store)
+        return await handle.result()
+
+
+def watch(event: Event) -> None:
+    Ledger(WATCHED).enter(f"{event.type} {event.op} {event.name} {event.attempt}", event.execution_id)
+
+
+async def run_sequence(store: SqliteStore) -> Any:
+    return await run(store, in_sequence)
+
+
+async def run_branches(store: SqliteStore) -> Any:
+    return await run(store, branches)
+
+
+async def run_retried(store: SqliteStore) -> Any:
+    return await run(store, retried)
+
+
+async def run_race_won(store: SqliteStore) -> Any:
+    return await run(store, race_won)
+
+
+async def run_race_lost(store: SqliteStore) -> Any:
+    return await run(store, race_lost)
+
+
+async def run_timed(store: SqliteStore) -> Any:
+    return await run(store, timed)
+
+
+async def run_approved(store: SqliteStore) -> Any:
+    return await run(store, approved, grant)
+
+
+async def run_governed(store: SqliteStore) -> Any:
+    return await run(store, governed)
+
+
+async def run_governed_with_approval(store: SqliteStore) -> Any:
+    return await run(store, governed_with_approval, grant)
+
+
+async def run_parent(store: SqliteStore) -> Any:
+    return await run(store, parent)
+
+
+async def run_signalled(store: SqliteStore) -> Any:
+    return await run(store, signalled, send_word)
+
+
+async def run_cancelled(store: SqliteStore) -> Any:
+    return await run(store, cancelled, call_off)
+
+
+async def run_governed_blindly(store: SqliteStore) -> Any:
+    """The result, or that it is in doubt."""
+    async with Runtime(store=store, workflows=[governed_blindly], watchers=[watch]) as runtime:
+        handle = await runtime.start(governed_blindly, id=RUN)
+        await runtime.engine.waiting(RUN)
+        return Status.IN_DOUBT if await handle.status() is Status.IN_DOUBT else await handle.result()
+
+
+async def resolve_governed_blindly(store: SqliteStore) -> Any:
+    """Say of the transfer what the ledger says of it."""
+    async with Runtime(store=store, workflows=[governed_blindly]) as runtime:
+        handle = runtime.handle(RUN)
+        is_done = any(entry.what == "x#1" for entry in Ledger(EFFECTS).entries())
+        await handle.resolve(done=is_done, result="x done" if is_done else None, by="ann@example.com")
+        return await handle.result()
+
+
+async def grant(runtime: Runtime, store: SqliteStore) -> None:
+    await runtime.engine.waiting(RUN)
+    for approval in await runtime.approvals():
+        await runtime.decide(approval.id, approver="ann@example.com")
+
+
+async def send_word(runtime: Runtime, store: SqliteStore) -> None:
+    if not (await runtime.handle(RUN).status()).is_final and not await store.inbox(RUN):
+        await runtime.handle(RUN).signal("word", "yes")
+
+
+async def call_off(runtime: Runtime, store: SqliteStore) -> None:
+    events = await runtime.handle(RUN).events()
+    if any(event.type == "execution.cancelling" for event in events) or await store.inbox(RUN):
+        return  # a second call would interrupt the tidying up
+    await hanging.wait()
+    await runtime.handle(RUN).cancel("enough")

@@ -1,0 +1,187 @@
+"""Every workflow, killed before and after every commit and started again, ends as if nothing had happened."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assent import Status, Workflow
+from assent.engine.replay import COMPLETIONS
+from assent.testing import CrashAt, Ledger, Life, Recovery, every_crash, live, memory_runtime, survived
+from assent.testing.crashes import MOMENTS, Program
+from tests.crash import flows
+from tests.crash.journals import (
+    by_execution,
+    check,
+    check_replay,
+    effects_of,
+    of_type,
+    recorded_effects,
+    story,
+    story_in_order,
+)
+
+FLOWS: list[tuple[Program, Workflow[[], Any]]] = [
+    (flows.run_sequence, flows.in_sequence),
+    (flows.run_branches, flows.branches),
+    (flows.run_retried, flows.retried),
+    (flows.run_race_won, flows.race_won),
+    (flows.run_race_lost, flows.race_lost),
+    (flows.run_timed, flows.timed),
+    (flows.run_approved, flows.approved),
+    (flows.run_governed, flows.governed),
+    (flows.run_governed_with_approval, flows.governed_with_approval),
+    (flows.run_parent, flows.parent),
+    (flows.run_signalled, flows.signalled),
+    (flows.run_cancelled, flows.cancelled),
+]
+RESULTS: dict[Program, Any] = {
+    flows.run_sequence: ["a done", "b done", "c done", "d0 done", "d1 done"],
+    flows.run_branches: [[f"{number}.{stage} done" for stage in range(3)] for number in range(5)],
+    flows.run_retried: ["s0 done", "s1 done", "s2 done", "s3 failed: s3 fell"],
+    flows.run_race_won: ["fast done", "faster done", "winner done"],
+    flows.run_race_lost: ["before done", "too slow", "far too slow", "after done"],
+    flows.run_timed: ["before done", "after done"],
+    flows.run_approved: ["before done", "after done"],
+    flows.run_governed: ["x done", "y done", "z done"],
+    flows.run_governed_with_approval: ["before done", "x done", "after done"],
+    flows.run_parent: ["before done", "kid0 done", "kid1 done", "after done"],
+    flows.run_signalled: ["yes came done"],
+    flows.run_cancelled: None,
+}
+# Where branches or the outside overtake each other, the order of ops differs from run to run.
+ORDERED = {flows.run_sequence, flows.run_race_won, flows.run_governed, flows.run_governed_with_approval, flows.run_timed}
+
+
+def name_of(value: object) -> str:
+    return getattr(value, "__name__", str(value)).removeprefix("run_")
+
+
+each_flow = pytest.mark.parametrize(("program", "flow"), FLOWS, ids=name_of)
+
+
+@each_flow
+def test_a_crash_at_any_commit_changes_nothing(program: Program, flow: Workflow[[], Any], tmp_path: Path) -> None:
+    undisturbed = survived(program, tmp_path / "undisturbed")
+    assert undisturbed.result == RESULTS[program]
+    crashes = 0
+    for recovery in every_crash(program, tmp_path):
+        crashes += 1
+        check_same(program, recovery.life, undisturbed)
+        check_life(recovery.folder, [recovery.life], flow)
+        check_what_was_seen(recovery)
+    assert crashes > 10
+
+
+@each_flow
+def test_crashes_during_the_recovery_change_nothing_either(
+    program: Program, flow: Workflow[[], Any], tmp_path: Path
+) -> None:
+    undisturbed = survived(program, tmp_path / "undisturbed")
+    for number in (4, 6):
+        crashed = tmp_path / f"crash {number}"
+        live(program, crashed, crash=CrashAt("before commit", number))
+        for again in range(3, 12):
+            folder = tmp_path / f"crashes {number} and {again}"
+            shutil.copytree(crashed, folder)
+            ended = live(program, folder, crash=CrashAt(MOMENTS[again % 2], again))
+            lives = [ended or survived(program, folder)]
+            check_same(program, lives[-1], undisturbed)
+            check_life(folder, lives, flow)
+
+
+@each_flow
+def test_a_process_that_crashes_ever_again_gets_there(
+    program: Program, flow: Workflow[[], Any], tmp_path: Path
+) -> None:
+    undisturbed = survived(program, tmp_path / "undisturbed")
+    for moment in MOMENTS:
+        folder = tmp_path / moment
+        number = 1
+        while (ended := live(program, folder, crash=CrashAt(moment, number))) is None:
+            number += 1
+        check_same(program, ended, undisturbed)
+        check_life(folder, [ended], flow)
+
+
+def check_same(program: Program, life: Life, undisturbed: Life) -> None:
+    assert (life.result, repr(life.error)) == (undisturbed.result, repr(undisturbed.error))
+    assert story(life.journal) == story(undisturbed.journal)
+    if program in ORDERED:
+        assert story_in_order(life.journal) == story_in_order(undisturbed.journal)
+
+
+def check_life(folder: Path, lives: Sequence[Life], flow: Workflow[[], Any]) -> None:
+    """What must hold of the store and the outside, and of each process that was started after a crash."""
+    entries = Ledger(folder / flows.EFFECTS).entries()
+    for life in lives:
+        check(life.journal, life.executions, entries)
+        again = effects_of(entry for entry in entries if entry.pid == life.pid) & recorded_effects(life.found)
+        assert not again, f"ran again though its outcome was journaled: {again}"
+    asyncio.run(check_replays(lives[-1], flow))
+
+
+async def check_replays(life: Life, flow: Workflow[[], Any]) -> None:
+    journals = by_execution(life.journal)
+    async with memory_runtime() as flows.here["runtime"]:
+        for record in life.executions:
+            program = flow.program if record.id == flows.RUN else flows.kid.program
+            await outside_of_tasks(partial(check_replay, program, journals[record.id], record))
+
+
+async def outside_of_tasks(call: Callable[[], None]) -> None:
+    """Workflow code is run by callbacks of the loop, never within one of its tasks."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    loop.call_soon(lambda: settle(done, call))
+    await done
+
+
+def settle(done: asyncio.Future[None], call: Callable[[], None]) -> None:
+    try:
+        done.set_result(call())
+    except Exception as error:
+        done.set_exception(error)
+
+
+def check_what_was_seen(recovery: Recovery) -> None:
+    """Workflow code and watchers of the killed process have seen nothing that was not on disk when it died."""
+    found, survivor = recovery.life.found, recovery.life.pid
+    values = [str(event.value) for event in found if event.type in COMPLETIONS]
+    for entry in Ledger(recovery.folder / flows.SEEN).entries():
+        assert entry.pid == survivor or any(entry.what.rpartition(":")[2] in value for value in values), entry
+    told = {f"{event.type} {event.op} {event.name} {event.attempt}" for event in found}
+    watched = Ledger(recovery.folder / flows.WATCHED).entries()
+    assert {entry.what for entry in watched if entry.pid != survivor} <= told
+
+
+# An effect of which nobody can say whether it happened
+
+
+def test_an_effect_is_in_doubt_exactly_between_its_intent_and_its_outcome(tmp_path: Path) -> None:
+    doubts = 0
+    for recovery in every_crash(flows.run_governed_blindly, tmp_path):
+        life, folder = recovery.life, recovery.folder
+        is_open = bool(of_type(life.found, "step.started")) and not any(
+            event.type == "step.completed" and event.name == "transfer_blindly" for event in life.found
+        )
+        assert life.error is None
+        assert life.result == (Status.IN_DOUBT if is_open else ["before done", "x done", "after done"])
+        if is_open:
+            doubts += 1
+            assert effects_by(life, folder).keys() & {"x#1", "x#2"} == set()
+            life = survived(flows.resolve_governed_blindly, folder)
+            assert life.result == ["before done", "x done", "after done"]
+        transfers = [entry.what for entry in Ledger(folder / flows.EFFECTS).entries() if entry.what.startswith("x#")]
+        assert len(transfers) == 1
+        check_life(folder, [life], flows.governed_blindly)
+    assert doubts >= 2
+
+
+def effects_by(life: Life, folder: Path) -> dict[str, int]:
+    entries = [entry for entry in Ledger(folder / flows.EFFECTS).entries() if entry.pid == life.pid]
+    return {what: count for (_, what), count in effects_of(entries).items()}
