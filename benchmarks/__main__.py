@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from assent import SystemClock
+from assent import AssentError, SystemClock
 from benchmarks.catalogue import BENCHES, FULL, QUICK
+from benchmarks.child import ChildFailed
 from benchmarks.figures import Figure, Scale
 from benchmarks.raw_sqlite import fsync_cost
 from benchmarks.table import as_page, as_table, facts_of_machine
@@ -28,26 +30,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with place() as folder:
         before = fsync_cost(folder)
         names = chosen.only or list(BENCHES)
-        figures = asyncio.run(measure(names, QUICK if chosen.quick else FULL, folder, console))
+        figures, failures = asyncio.run(measure(names, QUICK if chosen.quick else FULL, folder, console))
         facts = facts_of_machine((before, fsync_cost(folder)))
     for fact in facts:
         console.print(fact, highlight=False)
     console.print(as_table(figures))
+    if failures:
+        sys.exit("\n".join(failures))
     if not (chosen.quick or chosen.only):
         (HERE / "results.md").write_text(as_page(figures, facts, SystemClock().now()), encoding="utf-8")
         console.print("Written to benchmarks/results.md")
 
 
-async def measure(names: Sequence[str], scale: Scale, folder: Path, console: Console) -> list[Figure]:
-    """Each bench in a folder of its own, so that one cannot find what another has left."""
+async def measure(names: Sequence[str], scale: Scale, folder: Path, console: Console) -> tuple[list[Figure], list[str]]:
+    """The figures, and what could not be measured. Each bench has a folder of its own, and finds nothing of another."""
     figures: list[Figure] = []
+    failures: list[str] = []
     for name in names:
         subfolder = folder / name
         subfolder.mkdir()
-        with console.status(f"Measuring {name}"):
-            async with asyncio.timeout(PATIENCE):
-                figures += await BENCHES[name](scale, subfolder)
-    return figures
+        try:
+            with console.status(f"Measuring {name}"):
+                async with asyncio.timeout(PATIENCE):
+                    figures += await BENCHES[name](scale, subfolder)
+        except (AssentError, ChildFailed, TimeoutError) as error:
+            failures.append(f"{name} could not be measured: {type(error).__name__}: {error}")
+    return figures, failures
 
 
 @contextmanager

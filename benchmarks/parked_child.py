@@ -14,6 +14,8 @@ from assent.governance import cast
 from assent.store import ApprovalStatus, Store
 from benchmarks import programs
 
+PATIENCE = 5.0  # seconds; an execution that has not gone on by then has not heard of its decision
+
 
 class Resumptions:
     """A watcher that sees executions go on after their approvals."""
@@ -32,7 +34,8 @@ class Resumptions:
         self.seen.clear()
         start = perf_counter()
         await cast(store, SystemClock(), approval_id, approver=programs.APPROVER, decision="approve")
-        await self.seen.wait()
+        async with asyncio.timeout(PATIENCE):
+            await self.seen.wait()
         return perf_counter() - start
 
 

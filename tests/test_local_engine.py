@@ -127,13 +127,22 @@ class LocalGround:
         return engine.in_memory
 
 
+@asynccontextmanager
+async def ground_in_memory(check_replay: bool = False) -> AsyncIterator[LocalGround]:
+    async with SqliteStore("sqlite://") as store:
+        yield LocalGround(lambda: nullcontext(store), check_replay)
+
+
 class TestInMemory(EngineSuite):
     """All runtimes of a test share one database in memory."""
 
     @pytest.fixture
     async def ground(self, replay_check: bool) -> AsyncIterator[LocalGround]:
-        async with SqliteStore("sqlite://") as store:
-            yield LocalGround(lambda: nullcontext(store), replay_check)
+        async with ground_in_memory(replay_check) as ground:
+            yield ground
+
+    def ground_of_one_example(self) -> Any:
+        return ground_in_memory()
 
 
 class TestOnFile(EngineSuite):
@@ -143,3 +152,6 @@ class TestOnFile(EngineSuite):
     def ground(self, tmp_path: Path, replay_check: bool) -> LocalGround:
         # Commits on a thread would take real time, while the clock jumps.
         return LocalGround(lambda: SqliteStore(tmp_path / "assent.db", loop_budget=math.inf), replay_check)
+
+    def ground_of_one_example(self) -> Any:
+        return ground_in_memory()

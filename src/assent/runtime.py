@@ -22,6 +22,7 @@ from assent.engine import (
     ambient_engine,
     current,
     nested_identity,
+    step_scope,
 )
 from assent.engine.local import LocalEngine, WorkerSettings
 from assent.errors import RuntimeRequired, UsageError
@@ -216,12 +217,16 @@ class Runtime:
         child_id = id or f"{live.info.id}.{len(live.ops)}"
         requester, parent_id = live.info.requester, live.info.id
 
-        async def start(bound: Mapping[str, Any]) -> str:
-            record = await engine.start(program, bound, id=child_id, parent_id=parent_id, requester=requester)
+        async def start(_arguments: Mapping[str, Any]) -> str:
+            record = await engine.start(program, arguments, id=child_id, parent_id=parent_id, requester=requester)
             return record.id
 
         spec = StepSpec(
-            name=f"start {program.name}", perform=start, signature=program.signature, returns=codec_for(str)
+            name=f"start {program.name}",
+            perform=start,
+            signature=program.signature if program.captured else None,
+            returns=codec_for(str),
+            redact=program.redact,
         )
         return Handle(engine, await live.run_step(spec, arguments), is_child=True)
 
@@ -261,8 +266,13 @@ class Runtime:
         repeated) is kept on record and raised as VerdictRefused, which says why. The execution goes on wherever a
         worker is.
         """
-        store = self._local().store
-        return await cast(store, self.clock, approval_id, approver=approver, decision=decision, reason=reason)
+        engine = self._local()
+        record = await cast(
+            engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason
+        )
+        # Whether others have written is all that a store can be asked; of our own verdict the engine must be told.
+        engine.nudge()
+        return record
 
     def _programs(self) -> Iterable[Program]:
         yield from _programs_of(sys.modules.get("__main__"))
@@ -271,8 +281,11 @@ class Runtime:
 
 
 def _requester() -> str | None:
-    principal = current_principal()
-    return principal.to_text() if principal else None
+    """For whom a call is made; inside a step, for whom its execution runs."""
+    principal, scope = current_principal(), step_scope.get()
+    if principal is not None:
+        return principal.to_text()
+    return scope.info.requester if scope else None
 
 
 def _programs_of(*things: object) -> Iterable[Program]:

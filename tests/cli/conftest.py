@@ -65,7 +65,8 @@ class Shell:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """The command at work; it is ended with the test."""
         command = [sys.executable, "-m", "assent", *arguments]
-        process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=pipe, stderr=pipe, text=True)
         self.started.append(process)
         return process
 

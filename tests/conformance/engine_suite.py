@@ -2,8 +2,23 @@
 
 from tests.conformance.engine.concurrency import Concurrency, Refusals
 from tests.conformance.engine.doubt import Doubt
+from tests.conformance.engine.lifecycle import Faults, Parking, Sharing, Stopping, Versions, Watching
+from tests.conformance.engine.outside import Cancellation, Children, Handles, Signals
+from tests.conformance.engine.replaying import Divergence, Patches, Prefixes
 from tests.conformance.engine.steps import Basics, Failures
 
 
-class EngineSuite(Basics, Failures, Concurrency, Refusals, Doubt):
+class CodeSuite(Basics, Failures, Concurrency, Refusals):
+    """What workflow and step code may rely on."""
+
+
+class WorldSuite(Doubt, Signals, Handles, Cancellation, Children):
+    """What reaches an execution from outside, and what it does outside."""
+
+
+class WorkerSuite(Parking, Versions, Stopping, Sharing, Faults, Watching):
+    """How executions are driven."""
+
+
+class EngineSuite(CodeSuite, WorldSuite, WorkerSuite, Divergence, Patches, Prefixes):
     """The whole behaviour. Each part can be inherited by itself while an engine is being built."""

@@ -4,7 +4,10 @@ They run in child processes, each in a folder of its own.
 """
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from assent import (
@@ -31,6 +34,7 @@ from assent.store.sqlite import SqliteStore
 from assent.testing import Ledger
 
 EFFECTS = "effects"
+PAYMENTS = Path("payments")
 SEEN = "seen"  # by workflow code
 WATCHED = "watched"  # by a watcher of the runtime
 RUN = "run"  # the id of the execution that a program starts
@@ -233,11 +237,26 @@ async def cancelled() -> None:
         saw(await act("tidier"))
 
 
+async def look_up_payment(effect: Effect) -> Any:
+    return f"{effect.arguments['what']} done" if (PAYMENTS / effect.idempotency_key).exists() else NOT_DONE
+
+
+@step(verify=look_up_payment)
+async def pay(what: str) -> str:
+    """Something that happens once even if it is asked for twice with the same key."""
+    PAYMENTS.mkdir(exist_ok=True)
+    slip = Path(f"slip-{os.getpid()}-{idempotency_key()}")
+    slip.write_text(what, encoding="utf-8")
+    with contextlib.suppress(FileExistsError):
+        os.link(slip, PAYMENTS / idempotency_key())
+    return f"{what} done"
+
+
 @workflow
 async def three_then_once(number: int) -> str:
     for part in range(3):
         await act(f"{number}.{part}")
-    return await act_once(f"{number}.once")
+    return await pay(f"{number}.paid")
 
 
 # Programs

@@ -1,14 +1,17 @@
 """What must be true of any store, whatever happened to the processes that wrote it."""
 
+import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from assent.codec import from_json
 from assent.engine import ExecutionInfo, LiveExecution, Program
 from assent.engine.replay import COMPLETIONS, ENDINGS, read, replay
 from assent.store import ApprovalRecord, ApprovalStatus, Event, ExecutionRecord, Status
-from assent.testing import Entry
+from assent.testing import Entry, memory_runtime
+from tests.crash import flows
 
 OUTCOMES = {"step.completed", "step.failed", "step.retried"}
 BY_ENDING = {
@@ -128,8 +131,30 @@ def check_effects(
     assert twice == set(), f"once-only effects that happened more than once: {twice}"
 
 
+async def check_replays(journal: Iterable[Event], executions: Iterable[ExecutionRecord]) -> None:
+    """Replaying any prefix of any journal asks for the same things, in the same order."""
+    journals = by_execution(journal)
+    async with memory_runtime() as flows.here["runtime"]:
+        for record in executions:
+            program = getattr(flows, record.name).program
+            await outside_of_tasks(partial(check_replay, program, journals[record.id], record))
+
+
+async def outside_of_tasks(call: Callable[[], None]) -> None:
+    """Workflow code is run by callbacks of the loop, never within one of its tasks."""
+    done = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(settle, done, call)
+    await done
+
+
+def settle(done: asyncio.Future[None], call: Callable[[], None]) -> None:
+    try:
+        done.set_result(call())
+    except Exception as error:
+        done.set_exception(error)
+
+
 def check_replay(program: Program, journal: Sequence[Event], record: ExecutionRecord) -> None:
-    """Replaying any prefix of a journal asks for the same things, in the same order."""
     whole = replayed(program, journal, record)
     for length in range(1, len(journal)):
         part = replayed(program, journal[:length], record)

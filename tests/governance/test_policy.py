@@ -268,7 +268,11 @@ async def test_a_question_at_the_moment_of_the_effect_counts_as_answered_only_if
     late = replace(NOW, evaluated_at=900.0)
     assert (await rule(asking, facts=late)).outcome == "deny"
     assert (await rule(asking, facts=replace(late, granted=frozenset({"other"})))).outcome == "deny"
-    assert (await rule(asking, facts=replace(late, granted=frozenset({asking.fingerprint()})))).outcome == "allow"
+    (requests,) = (await rule(asking)).requests
+    granted = frozenset(request.digest() for request in requests)
+    assert (await rule(asking, facts=replace(late, granted=granted))).outcome == "allow"
+    other = replace(ACTION, arguments={"amount": 2})
+    assert (await rule(asking, action=other, facts=replace(late, granted=granted))).outcome == "deny"
 
 
 async def test_a_denial_names_policy_reason_and_execution() -> None:

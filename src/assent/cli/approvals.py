@@ -10,7 +10,8 @@ from assent.cli.timeline import LONGEST_VALUE, facts_in_words
 from assent.cli.waiting import electorate_in_words, is_open, votes, whose_turn
 from assent.clock import SystemClock
 from assent.errors import UsageError
-from assent.governance.approvals import ApprovalRequest, cast, intact_request
+from assent.governance import cast
+from assent.governance.approvals import ApprovalRequest, intact_request
 from assent.store import ApprovalRecord, ApprovalStatus, Store, VerdictRecord
 
 ALL = "all"

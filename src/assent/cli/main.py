@@ -1,7 +1,6 @@
 """The commands with their options, and how the process ends. What they do is in the other modules of this room."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Coroutine, Sequence
 from importlib.metadata import version as version_of
@@ -15,7 +14,6 @@ from assent.errors import AssentError
 
 RUN, LOOK, DECIDE, MEND = "Run", "Look", "Decide", "Mend"
 INTERRUPTED = 130
-BROKEN_PIPE = 141
 
 app = typer.Typer(
     name="assent",
@@ -284,10 +282,6 @@ def _run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has had enough. What is still buffered goes nowhere, without a complaint at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except Exception as error:
         # Typer has no public name for its wrong calls, which were other classes in its earlier versions.
         if not hasattr(error, "format_message"):

@@ -4,7 +4,7 @@ This room owns workflow code and its replay: the deterministic loop, steps, jour
 governance, agents or the web; whoever needs more than a step hangs it around steps, or into `hooks`.
 """
 
-from assent.engine.engine import Engine, Program, ambient_engine
+from assent.engine.engine import Engine, News, Program, ambient_engine
 from assent.engine.execution import LiveExecution, current
 from assent.engine.hooks import Gate, Hooks, Watcher
 from assent.engine.ops import Effect, ExecutionInfo, Note, StepSpec
@@ -41,6 +41,7 @@ __all__ = [
     "Gate",
     "Hooks",
     "LiveExecution",
+    "News",
     "NotDone",
     "Note",
     "Program",

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from assent.codec import to_json
-from assent.engine.failure import decode_failure, live_failure
 from assent.engine.execution import LiveExecution
+from assent.engine.failure import decode_failure, live_failure
 from assent.engine.ops import Effect, Note, StepOp
 from assent.engine.replay import History
 from assent.engine.steps import NOT_DONE, StepScope, step_scope
@@ -35,6 +35,11 @@ class Attempts:
         self._desk = desk
         self._pen = pen
         self._live = live
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether it is being looked up how a step ended."""
+        return bool(self._asked)
 
     def begin(self, op: StepOp) -> None:
         """Perform a step that workflow code has asked for."""

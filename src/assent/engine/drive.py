@@ -56,6 +56,7 @@ class Drive:
         self.owner = record.owner  # the lease under which it was claimed; under a later one others may drive it
         self.attended = attended  # callers in this process that wait for it
         self.last_event: Event | None = None  # of the journal that it began with
+        self.waits = "[]"  # JSON: for what, as the store has last been told
         self._host = host
         self._program = program
         self._given: Mapping[str, Any] | None = None
@@ -252,7 +253,7 @@ class Drive:
         if len(live.steps) > len(self._attempts.doubts):
             return
         if live.is_stalled:
-            self._finish(live, failed(self._stalled(), self._program, self._bound))
+            self._finish(live, failed(self._stalled()))
             return
         timer = live.next_timer()
         due = timer.due if timer else math.inf
@@ -260,6 +261,9 @@ class Drive:
         if due - now < SOON and not self._pen.has_approvals:
             return
         is_attended = self.attended > 0
+        if self._given is not None and not (is_attended or self._attempts.doubts):
+            self._finish(live, failed(self._not_captured()))
+            return
         state = (tuple(live.signals), tuple(live.timers), tuple(self._attempts.doubts), is_attended)
         if state != self._suspension:
             self._suspension = state
@@ -271,7 +275,7 @@ class Drive:
             if op.index not in self._opened:
                 self._opened.add(op.index)
                 self._pen.note("timer.started", op=op.index, facts={"due": op.due})
-        waits = to_json(self._waits(live))
+        self.waits = waits = to_json(self._waits(live))
         event = Event(self.id, "execution.suspended", now, len(live.ops) - 1, value=waits)
         change = Change(
             status=Status.IN_DOUBT if self._attempts.doubts else Status.SUSPENDED,
@@ -297,6 +301,15 @@ class Drive:
         found += [{"for": "timer", "due": op.due, "op": i} for i, op in live.timers.items()]
         found += [{"for": "resolve", "name": op.name, "op": i} for i, op in self._attempts.doubts.items()]
         return found
+
+    def _not_captured(self) -> StateNotCaptured:
+        return StateNotCaptured(
+            f"{self.record.name} has to wait, and capture_state=False keeps nothing with which it could go on later. "
+            f"Execution {self.id} ends here, without its effect unless that is recorded. Let it keep its state, or "
+            "give its approvers longer than that: timeout_seconds=...",
+            execution_id=self.id,
+            action=self.record.name,
+        )
 
     def _stalled(self) -> NotDeterministic:
         return NotDeterministic(

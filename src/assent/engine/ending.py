@@ -1,8 +1,9 @@
 """How an execution ends: what its workflow code returned or raised, as the journal and its callers get it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from assent.codec import to_json
@@ -43,18 +44,22 @@ def ending_of(live: LiveExecution, program: Program, arguments: Mapping[str, Any
     except asyncio.CancelledError:
         return _cancelled(live)
     except BaseException as error:  # noqa: BLE001 - whatever workflow code raised is its outcome
-        return failed(error, program, arguments)
+        return failed(error, partial(_redacted_error, program, arguments))
     change = Change(status=Status.COMPLETED, release=True)
     return Ending(type="execution.completed", text=text, change=change, value=value)
 
 
-def failed(error: BaseException, program: Program, arguments: Mapping[str, Any]) -> Ending:
+def failed(error: BaseException, redact: Callable[[str], str] | None = None) -> Ending:
     """The ending by an error."""
     text, error = live_failure(error, ExecutionFailed)
-    if program.redact_error is not None and (shown := program.redact_error(text, arguments)) != text:
+    if redact is not None and (shown := redact(text)) != text:
         text, error = shown, decode_failure(shown, wrapper=ExecutionFailed)
     change = Change(status=Status.FAILED, release=True, cause=getattr(error, "cause", "error"))
     return Ending(type="execution.failed", text=text, change=change, error=error)
+
+
+def _redacted_error(program: Program, arguments: Mapping[str, Any], text: str) -> str:
+    return text if program.redact_error is None else program.redact_error(text, arguments)
 
 
 def _cancelled(live: LiveExecution) -> Ending:

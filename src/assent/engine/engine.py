@@ -9,7 +9,7 @@ another durable runtime lets that runtime record the completions. `tests/conform
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from assent.codec import Codec, Signature
 from assent.engine.ops import Redact, RedactError
@@ -36,6 +36,14 @@ class Program:
     @property
     def returns(self) -> Codec:
         return self.signature.returns
+
+
+class News(NamedTuple):
+    """What became of an execution: it has ended with a value, or it waits for something outside."""
+
+    has_ended: bool = False
+    value: Any = None
+    waits: str = ""  # JSON, as in its record
 
 
 class Engine(Protocol):
@@ -68,6 +76,13 @@ class Engine(Protocol):
 
     async def waiting(self, execution_id: str) -> None:
         """Return as soon as the execution waits for something outside, or has ended."""
+        ...
+
+    async def news(self, execution_id: str, *, known: str | None = None) -> News:
+        """Return when it has ended, or waits for something outside that is not `known`; now and then also in between.
+
+        Raises what the execution raised, ExecutionNotFound.
+        """
         ...
 
     async def leave(self, execution_id: str) -> None:

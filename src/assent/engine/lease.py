@@ -29,7 +29,7 @@ class Lease:
     seconds: float
     workflows: Callable[[], Sequence[Workflow]]  # what this process can drive, for people to read
     lost: Callable[[], None]  # others may have taken over; called before a new lease is taken
-    held: Callable[[bool], None]  # it surely holds; True: and executions of somebody else have become free
+    held: Callable[[bool], None]  # it surely holds; True: and executions may have become free
     owner: str = ""
     _deadline: float = 0.0  # by the loop's clock, which goes on while the process is stopped
     _timer: asyncio.TimerHandle | None = None
@@ -56,7 +56,8 @@ class Lease:
             )
         )
         self._deadline = deadline
-        self.held(await self.store.take_over(now) > 0)
+        await self.store.take_over(now)
+        self.held(True)
 
     def holds(self) -> bool:
         """Whether it surely still holds."""

@@ -50,7 +50,7 @@ class Letters:
             case "cancel":
                 self._cancel(letter)
             case _:
-                self._resolve(letter)
+                return self._is_resolved(letter)
         return True
 
     def _is_received(self, letter: Message) -> bool:
@@ -78,11 +78,14 @@ class Letters:
         event = Event(self._pen.id, "execution.cancelling", now, value=facts)
         self._pen.complete([event], partial(self._live.cancel, reason, now))
 
-    def _resolve(self, letter: Message) -> None:
+    def _is_resolved(self, letter: Message) -> bool:
+        if self._attempts.is_asking:
+            return False  # whether a person must say is being found out
         self._pen.consume(letter.seq)
         reason = self._attempts.resolve(letter.name, from_json(letter.value), letter.sender or "somebody")
         if reason is not None:
             self._refuse(letter, "resolve", reason)
+        return True
 
     def _refuse(self, letter: Message, name: str, reason: str) -> None:
         self._pen.note("signal.refused", name=name, facts={"reason": reason, "by": letter.sender})

@@ -12,7 +12,7 @@ from assent.clock import Clock
 from assent.codec import to_json
 from assent.engine.drive import Drive
 from assent.engine.ending import Ending, failed
-from assent.engine.engine import Program
+from assent.engine.engine import News, Program
 from assent.engine.hooks import Hooks
 from assent.engine.lease import Lease
 from assent.engine.reading import read_execution, read_journal, read_result
@@ -156,12 +156,12 @@ class LocalEngine:
             self._lookout.nudge()
 
     def waits(self, drive: Drive) -> None:
-        self._waiters.arrived(drive.id)
+        self._waiters.arrived(drive.id, drive.waits)
 
     def parked(self, drive: Drive, due: float) -> None:
         self._forget(drive)
         drive.drop()
-        self._waiters.arrived(drive.id)
+        self._waiters.arrived(drive.id, drive.waits)
         if drive.attended:
             # Somebody began to wait for it here while it was on its way out.
             self._background(self._take(drive.id, drive.attended))
@@ -175,7 +175,7 @@ class LocalEngine:
         log.error("%s", error)
         now, blobs = self.clock.now(), Blobs()
         if isinstance(error, StateNotCaptured):
-            ending = failed(error, drive.program, {})
+            ending = failed(error)
             commit = Commit(
                 execution_id=drive.id,
                 events=[ending.event(drive.id, now, blobs)],
@@ -252,7 +252,10 @@ class LocalEngine:
     ) -> ExecutionRecord:
         self.register(program)
         requester = requester if requester is not None else self._requester()
-        birth = new_execution(program, arguments, self.clock, id=id, parent_id=parent_id, requester=requester)
+        # What may be stored of the arguments is for this engine to say, whoever calls.
+        birth = self._context.copy().run(
+            new_execution, program, arguments, self.clock, id=id, parent_id=parent_id, requester=requester
+        )
         if not (attended or not program.captured or self._has_room):
             return birth.check_same_call(await self._leave_to_others(birth))
         try:
@@ -347,6 +350,19 @@ class LocalEngine:
                 return
             await arrival
 
+    async def news(self, execution_id: str, *, known: str | None = None) -> News:
+        with self._waiters.news_of(execution_id) as news:
+            drive = self._drives.get(execution_id)
+            if drive is None:
+                record = await self.execution(execution_id)
+                if record.status.is_final:
+                    return News(has_ended=True, value=await self._read_result(record))
+                if record.status not in {Status.PENDING, Status.RUNNING} and record.waits != known:
+                    return News(waits=record.waits)
+            elif drive.is_waiting and drive.waits != known:
+                return News(waits=drive.waits)
+            return await news
+
     async def leave(self, execution_id: str) -> None:
         drive = self._drives.get(execution_id)
         if drive is not None:
@@ -359,6 +375,10 @@ class LocalEngine:
                 f"execution {record.id} has already ended ({record.status}), so it takes no {message.kind} any more.",
                 execution_id=record.id,
             )
+        self._lookout.nudge()
+
+    def nudge(self) -> None:
+        """Somebody in this process has written to the store himself: there may be something to do."""
         self._lookout.nudge()
 
     async def execution(self, execution_id: str) -> ExecutionRecord:
@@ -405,7 +425,7 @@ class LocalEngine:
             record = await self.store.execution(execution_id)
             if record is None or record.status in {Status.PENDING, Status.RUNNING}:
                 continue
-            self._waiters.arrived(execution_id)
+            self._waiters.arrived(execution_id, record.waits)
             if record.status.is_final and self._waiters.wants_result(execution_id):
                 try:
                     self._waiters.has_result(execution_id, await self._read_result(record))

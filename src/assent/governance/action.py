@@ -92,6 +92,7 @@ class Action:
     context: Mapping[str, Any] = field(default_factory=nothing)
     execution_id: str | None = None
     idempotency_key: str | None = None
+    captured: bool = True  # False: nothing that is stored may show its values
     canonical: Callable[[], bytes] | None = None  # gives the arguments as canonical JSON; None: by their own types
     _digest: str = field(default="", init=False, repr=False)
 

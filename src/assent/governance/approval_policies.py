@@ -37,7 +37,7 @@ class ApprovalPolicy(Policy):
     auto_approve: Condition | None = None
     title: str | None = None
     phase: Phase = field(default=Phase.BEFORE, init=False)
-    rechecked: bool = field(default=False, init=False)  # the permit checks the approval itself
+    rechecked: bool = field(default=True, init=False)  # then what it asks must be what people have granted
     _request: ApprovalRequest = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class SequentialApprovalPolicy(Policy):
     stages: Sequence[ApprovalStage]
     _: KW_ONLY
     phase: Phase = field(default=Phase.BEFORE, init=False)
-    rechecked: bool = field(default=False, init=False)  # the permit checks the approvals themselves
+    rechecked: bool = field(default=True, init=False)  # then what it asks must be what people have granted
 
     def __post_init__(self) -> None:
         stages = tuple(self.stages)

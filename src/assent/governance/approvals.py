@@ -1,19 +1,14 @@
-"""Questions to people: what is asked, whose verdict counts, and how a decision comes about and is written down.
-
-`judge` and `expire` are pure; `cast` and `lapse` apply them by compare-and-set, so that of any number of processes
-exactly one decides.
-"""
+"""Questions to people: what is asked, whose verdict counts, and what verdicts amount to. All of it is pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, get_args
 
-from assent.clock import Clock
 from assent.codec import digest, from_json, to_json
-from assent.errors import ApprovalNotFound, UsageError, VerdictRefused
+from assent.errors import UsageError
 from assent.governance.action import names_of, nothing
-from assent.store import ApprovalRecord, ApprovalStatus, Event, Message, Store, VerdictRecord
+from assent.store import ApprovalRecord, ApprovalStatus, VerdictRecord
 
 OnExpiry = Literal["reject", "approve", "escalate"]
 
@@ -277,112 +272,30 @@ def expire(record: ApprovalRecord, now: float) -> ApprovalRecord:
     return replace(following, status=ApprovalStatus.EXPIRED, decided_at=now)
 
 
-async def cast(
-    store: Store, clock: Clock, approval_id: str, *, approver: str, decision: str, reason: str = ""
-) -> ApprovalRecord:
-    """Give a person's verdict ("approve" or "reject"), and return the approval as it is afterwards.
+def objection(record: ApprovalRecord | None, asked: ApprovalRequest, verdicts: Iterable[VerdictRecord]) -> str | None:
+    """Why an approval is no authority for what was asked, in words for people; None if it is.
 
-    The caller answers for who the approver is. A verdict that does not count is kept on record with the reason, and
-    raised as VerdictRefused.
+    Nothing of the stored row is taken on trust: neither its status, nor whom it says may decide.
     """
-    if decision not in DECISIONS:
-        raise UsageError(f'{decision!r} is no verdict. Give "approve" or "reject".')
-    while True:  # a compare-and-set fails only if another verdict came first, and of these there are few
-        record = await find(store, approval_id)
-        now = clock.now()
-        verdict = VerdictRecord(approval_id=approval_id, approver=approver, decision=decision, reason=reason, at=now)
-        judged = judge(record, await store.verdicts(approval_id), verdict, now)
-        event = _event_of(record, _type_of_verdict(judged), now, _facts_of(judged))
-        word = _message_of(judged.record, now, approver, reason) if judged.decides else None
-        if await store.decide(judged.record, judged.verdict, [event], word):
-            break
-    if judged.refusal is not None:
-        raise _refused(record, judged.refusal)
-    return judged.record
-
-
-async def lapse(store: Store, clock: Clock, approval_id: str) -> ApprovalRecord:
-    """See to an approval whose time has run out, and return it as it is afterwards; a verdict that came first wins."""
-    while True:  # as above
-        record = await find(store, approval_id)
-        now = clock.now()
-        following = expire(record, now)
-        if following is record:
-            return record
-        events = [_event_of(following, kind, now, {"status": following.status}) for kind in _types_of_expiry(following)]
-        word = None if following.status is ApprovalStatus.PENDING else _message_of(following, now)
-        if await store.decide(following, None, events, word):
-            return following
-
-
-async def find(store: Store, approval_id: str) -> ApprovalRecord:
-    """The approval of that id. Raises ApprovalNotFound."""
-    record = await store.approval(approval_id)
     if record is None:
-        raise ApprovalNotFound(
-            f"There is no approval {approval_id!r} in this store. `assent approvals` lists the open ones.",
-            approval_id=approval_id,
-        )
-    return record
-
-
-def _refused(record: ApprovalRecord, reason: str) -> VerdictRefused:
+        return "its approval is gone"
     request = intact_request(record)
-    return VerdictRefused(
-        f"The verdict does not count: {reason}.",
-        approval_id=record.id,
-        reason=reason,
-        execution_id=record.execution_id,
-        action=request.action if request else "",
-    )
+    if request is None or not stems_from(record, asked):
+        return f"the request of approval {record.id} was changed after it was made"
+    if record.status is not ApprovalStatus.GRANTED:
+        return f"approval {record.id} is {record.status}"
+    if not _is_earned(record, request, _counting(request, verdicts)):
+        return f"approval {record.id} is granted, but those who may grant it have not"
+    return None
 
 
-def _event_of(record: ApprovalRecord, kind: str, now: float, facts: Mapping[str, Any]) -> Event:
-    request = intact_request(record)
-    value = to_json({"approval_id": record.id, **facts})
-    return Event(record.execution_id, kind, now, name=request.policy if request else None, value=value)
-
-
-def _type_of_verdict(judged: Judgement) -> str:
-    if judged.refusal is not None:
-        return "policy.approval.refused"
-    return f"policy.approval.{judged.record.status.value if judged.decides else 'voted'}"
-
-
-def _types_of_expiry(following: ApprovalRecord) -> list[str]:
-    match following.status:
-        case ApprovalStatus.PENDING:
-            return ["policy.approval.escalated"]
-        case ApprovalStatus.GRANTED:
-            return ["policy.approval.expired", "policy.approval.granted"]
-        case _:
-            return ["policy.approval.expired"]
-
-
-def _facts_of(judged: Judgement) -> dict[str, Any]:
-    verdict = judged.verdict
-    facts: dict[str, Any] = {"approver": verdict.approver, "decision": verdict.decision, "reason": verdict.reason}
-    return {**facts, "refusal": verdict.refusal} if verdict.refusal else {**facts, "approvals": judged.counted}
-
-
-def _message_of(record: ApprovalRecord, now: float, approver: str | None = None, reason: str = "") -> Message:
-    """Word of a decision to the execution that waits for it; `approver` is None if nobody decided in time."""
-    facts = {
-        "status": record.status,
-        "approver": approver,
-        "reason": reason,
-        "decided_at": record.decided_at,
-        "digest": record.digest,  # another than at first if it was escalated
-        "expires_at": record.expires_at,
-    }
-    return Message(
-        execution_id=record.execution_id,
-        kind="signal",
-        name=signal_name(record.id),
-        value=to_json(facts),
-        sender=approver,
-        at=now,
-    )
+def _is_earned(record: ApprovalRecord, request: ApprovalRequest, counting: Sequence[VerdictRecord]) -> bool:
+    """Whether there are the verdicts, or the expiry, that the rules ask for."""
+    if any(one.decision != "approve" for one in counting):
+        return False
+    has_expired = record.expires_at is not None and (record.decided_at or 0.0) >= record.expires_at
+    people = {person(one.approver) for one in counting}
+    return (request.on_expiry == "approve" and has_expired) or len(people) >= request.quorum
 
 
 def signal_name(approval_id: str) -> str:

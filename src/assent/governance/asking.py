@@ -1,20 +1,24 @@
 """Asking people from workflow code, and waiting durably for what they say."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from assent.clock import Duration, seconds
 from assent.codec import codec_for, digest, to_json
 from assent.engine import LiveExecution, Note, StepSpec, current, uuid4
-from assent.errors import ApprovalExpired, ApprovalRejected, RuntimeRequired
-from assent.governance.approvals import ApprovalRequest, OnExpiry, find, lapse, opened, signal_name
+from assent.errors import ApprovalExpired, ApprovalRejected, PermitRefused, RuntimeRequired
+from assent.governance.action import Principal, current_principal
+from assent.governance.approvals import ApprovalRequest, OnExpiry, objection, opened, signal_name
 from assent.governance.authority import Authority, ambient_authority
-from assent.store import ApprovalRecord, ApprovalStatus
+from assent.governance.verdicts import lapse, withdraw
+from assent.store import ApprovalRecord, ApprovalStatus, VerdictRecord
 
 T = TypeVar("T")
 WORD = codec_for(dict[str, Any])
+ANYTHING = codec_for(Any)
 
 Grant = tuple[str, str]
 """An approval that was granted: its id, and the digest of the request as it was when it was granted.
@@ -46,23 +50,29 @@ async def _obtain_in_turn(live: LiveExecution, requests: Sequence[ApprovalReques
 async def obtain(live: LiveExecution, request: ApprovalRequest) -> Grant:
     """Put one request to people and wait until it is decided, however long that takes."""
     record = opened(str(uuid4()), live.info.id, request, live.loop.now)
+    try:
+        word = await _decided(live, record, request)
+    except asyncio.CancelledError:
+        await _step(live, "withdraw approval", partial(_withdraw, record.id))
+        raise
+    _check(live, record, request, word)
+    return record.id, word["digest"]
+
+
+async def _decided(live: LiveExecution, record: ApprovalRecord, request: ApprovalRequest) -> Mapping[str, Any]:
+    """Wait for word, or until time is over, and then read in the store what has become of the approval."""
     notes: Sequence[Note] = _opening(record, request)
     approvals: Sequence[ApprovalRecord] = (record,)
+    expires_at = record.expires_at
     while True:
-        try:
-            async with asyncio.timeout_at(record.expires_at):
-                word = await live.wait_signal(signal_name(record.id), WORD, notes=notes, approvals=approvals)
-        except TimeoutError:
-            word = await _step(live, "expire approval", lambda authority, id=record.id: _lapse(authority, id))
-        except asyncio.CancelledError:
-            await _step(live, "withdraw approval", lambda authority, id=record.id: _withdraw(authority, id))
-            raise
-        record = replace(record, digest=word["digest"], expires_at=word["expires_at"])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(expires_at):
+                # Only a reason to look: anybody may send a signal, so what it says counts for nothing.
+                await live.wait_signal(signal_name(record.id), ANYTHING, notes=notes, approvals=approvals)
+        word = await _step(live, "read approval", partial(_read, record.id, request))
         if word["status"] != ApprovalStatus.PENDING:
-            break
-        notes, approvals = (), ()
-    _check(live, record, request, word)
-    return record.id, record.digest
+            return word
+        notes, approvals, expires_at = (), (), word["expires_at"]
 
 
 def _opening(record: ApprovalRecord, request: ApprovalRequest) -> list[Note]:
@@ -84,10 +94,10 @@ def _opening(record: ApprovalRecord, request: ApprovalRequest) -> list[Note]:
 def _check(live: LiveExecution, record: ApprovalRecord, request: ApprovalRequest, word: Mapping[str, Any]) -> None:
     if word["status"] == ApprovalStatus.GRANTED:
         return
-    subject = request.action or request.title
+    subject = _subject(request)
     facts = {
         "execution_id": live.info.id,
-        "action": request.action,
+        "action": subject,
         "approval_id": record.id,
         "policy": request.policy,
     }
@@ -127,27 +137,42 @@ def authority_of(what: str) -> Authority:
     return authority
 
 
-async def _lapse(authority: Authority, approval_id: str) -> dict[str, Any]:
-    return _word(await lapse(authority.store, authority.clock, approval_id))
+async def _read(approval_id: str, request: ApprovalRequest, authority: Authority) -> dict[str, Any]:
+    """What has become of an approval, after its expiry is seen to. Raises PermitRefused for one that was changed."""
+    if await authority.store.approval(approval_id) is None:
+        raise refusal(_subject(request), f"approval {approval_id} is gone")
+    record = await lapse(authority.store, authority.clock, approval_id)
+    verdicts = await authority.store.verdicts(approval_id)
+    if record.status is ApprovalStatus.GRANTED and (reason := objection(record, request, verdicts)) is not None:
+        raise refusal(_subject(request), reason, record.execution_id)
+    return _word(record, verdicts)
 
 
-async def _withdraw(authority: Authority, approval_id: str) -> dict[str, Any]:
-    while True:  # a compare-and-set fails only if a verdict came first, and then there is nothing to withdraw
-        record = await find(authority.store, approval_id)
-        if record.status is not ApprovalStatus.PENDING:
-            return _word(record)
-        withdrawn = replace(
-            record,
-            status=ApprovalStatus.WITHDRAWN,
-            version=record.version + 1,
-            decided_at=authority.clock.now(),
-        )
-        if await authority.store.decide(withdrawn, None, []):
-            return _word(withdrawn)
+async def _withdraw(approval_id: str, authority: Authority) -> dict[str, Any]:
+    return _word(await withdraw(authority.store, authority.clock, approval_id), ())
 
 
-def _word(record: ApprovalRecord) -> dict[str, Any]:
-    return {"status": record.status.value, "digest": record.digest, "expires_at": record.expires_at}
+def _word(record: ApprovalRecord, verdicts: Sequence[VerdictRecord]) -> dict[str, Any]:
+    facts = {"status": record.status.value, "digest": record.digest, "expires_at": record.expires_at}
+    if record.status is ApprovalStatus.REJECTED:
+        against = [one for one in verdicts if one.refusal is None and one.decision == "reject"]
+        facts |= {"approver": against[-1].approver, "reason": against[-1].reason} if against else {}
+    return facts
+
+
+def _subject(request: ApprovalRequest) -> str:
+    return request.action or request.title
+
+
+def refusal(subject: str, reason: str, execution_id: str | None = None) -> PermitRefused:
+    """The error for an action whose authority does not hold."""
+    where = f" (execution {execution_id})" if execution_id else ""
+    return PermitRefused(
+        f"{subject} was not permitted: {reason}{where}. Ask for it again.",
+        execution_id=execution_id,
+        action=subject,
+        reason=reason,
+    )
 
 
 async def approve(
@@ -171,11 +196,12 @@ async def approve(
         raise RuntimeRequired(
             f"approve({title!r}) waits durably, so it needs a @workflow that was started under a Runtime."
         )
+    requester = requester_of(live)
     request = ApprovalRequest(
         title=title,
         policy="approve",
         action_digest=digest(to_json([live.info.id, len(live.ops), title])),
-        requester=requester_id(live),
+        requester=None if requester is None else requester.id,
         approvers=tuple(approvers),
         quorum=quorum,
         require_reason=require_reason,
@@ -187,7 +213,9 @@ async def approve(
     await obtain(live, request)
 
 
-def requester_id(live: LiveExecution) -> str | None:
-    """For whom an execution runs."""
-    from_principal: dict[str, Any] = WORD.decode(live.info.requester) if live.info.requester else {}
-    return from_principal.get("id")
+def requester_of(live: LiveExecution) -> Principal | None:
+    """For whom workflow code acts: as it says itself with `acting_as`, or else for whom its execution runs."""
+    principal = current_principal()
+    if principal is None and live.info.requester:
+        return Principal.from_text(live.info.requester)
+    return principal

@@ -43,7 +43,7 @@ class Facts:
     """What a policy may know beside the action.
 
     `evaluated_at` is None the first time. At the moment of the effect, which may be days later, it is when the action
-    was first evaluated, and `granted` has the fingerprints of the policies whose approvals have all been granted.
+    was first evaluated, and `granted` has the digests of the requests that people have granted.
     """
 
     now: float  # Unix seconds

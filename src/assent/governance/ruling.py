@@ -200,10 +200,11 @@ class _Asking:
     def asked(self, one: Policy, decision: Decision) -> Decision:
         if self.facts.phase != Phase.BEFORE:
             return one.deny("it asks for approval when the effect has already happened")
+        requests = tuple(self.bound(one, request) for request in decision.requests)
         if not self.facts.is_recheck:
-            requests = tuple(self.bound(one, request) for request in decision.requests)
             return decision._replace(requests=requests)
-        if one.fingerprint() in self.facts.granted:
+        # What people granted is held against what the policy asks now, so nothing that was stored in between counts.
+        if all(request.digest() in self.facts.granted for request in requests):
             return one.allow("people have approved it")
         return one.deny("it asks now for an approval that nobody has given")
 
@@ -219,7 +220,9 @@ class _Asking:
             title=request.title or action.name,
             action=action.name,
             action_digest=action.digest,
-            arguments=(self.redaction or redaction_of(self.policies)).apply(action.arguments),
+            arguments=(self.redaction or redaction_of(self.policies)).apply(action.arguments)
+            if action.captured
+            else {},
             labels=tuple(sorted(action.labels)),
             requester=requester,
         )

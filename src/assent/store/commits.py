@@ -5,6 +5,7 @@
 import hashlib
 from collections.abc import Sequence
 
+from assent.codec import to_json
 from assent.errors import ExecutionConflict, PermitRefused
 from assent.store.records import (
     FINAL,
@@ -151,11 +152,17 @@ def _take_up(commit: Commit, permit: Permit, transaction: Transaction) -> None:
 
 
 def _withdraw(commit: Commit, transaction: Transaction) -> None:
-    transaction.execute(
+    at = _moment(commit)
+    withdrawn = transaction.execute(
         "UPDATE approvals SET status = 'withdrawn', version = version + 1, decided_at = ?"
-        " WHERE execution_id = ? AND status = 'pending'",
-        (_moment(commit), commit.execution_id),
+        " WHERE execution_id = ? AND status = 'pending' RETURNING id, request ->> '$.policy'",
+        (at, commit.execution_id),
     )
+    for approval_id, policy in withdrawn.fetchall():
+        facts = to_json({"approval_id": approval_id})
+        transaction.events.append(
+            Event(commit.execution_id, "policy.approval.withdrawn", at or 0.0, name=policy, value=facts)
+        )
 
 
 def _write_rows(commit: Commit, transaction: Transaction) -> None:

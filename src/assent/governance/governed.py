@@ -1,0 +1,219 @@
+"""A governed function: where its calls go."""
+
+import functools
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from assent.clock import SystemClock
+from assent.codec import Signature, signature_of
+from assent.engine import (
+    Engine,
+    LiveExecution,
+    Program,
+    Step,
+    StepSpec,
+    Workflow,
+    ambient_engine,
+    as_coroutine,
+    current,
+    nested_identity,
+    plain_name,
+)
+from assent.errors import OutsideWorkflow
+from assent.governance.authority import Authority, ambient_authority
+from assent.governance.bare import Bare
+from assent.governance.flow import Flow, redacted_error
+from assent.governance.patience import Patience
+from assent.governance.terms import PolicySet, Subject, Terms
+from assent.governance.veil import veiled
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+@dataclass(slots=True)
+class _Common:
+    """What all bound forms of one governed method share."""
+
+    rules: PolicySet
+    ruled: tuple[Authority, PolicySet] | None = None  # with the policies of the runtime that was last open
+    step: StepSpec | None = None
+    signature: Signature | None = None  # without `self`
+    bare: Bare = field(default_factory=Bare)
+    # Errors of calls that keep no state, by execution, for those who wait here.
+    untold: dict[str, list[BaseException]] = field(default_factory=dict)
+    # On which object an execution under way was called: stored it is nowhere.
+    objects: "weakref.WeakValueDictionary[str, Any]" = field(default_factory=weakref.WeakValueDictionary)
+
+
+class Governed(Generic[P, R]):
+    """A governed function. Its effect happens only after its policies, and the people they name, have agreed.
+
+    Inside a workflow the call is part of it. Under a runtime it is an execution of its own. Without one its policies
+    are evaluated in memory, and whatever needs people raises RuntimeRequired.
+
+    A governed method is called on its object while that lives in this process. A worker of another process uses the
+    object whose method it was given, as in `Runtime(workflows=[bank.transfer])`.
+    """
+
+    def __init__(self, fn: Callable[P, Any], terms: Terms) -> None:
+        self._common = _Common(PolicySet(terms.policies), step=fn.spec if isinstance(fn, Step) else None)
+        self._take(fn, terms, terms.name or _name_of(fn))
+
+    def _take(self, fn: Callable[P, Any], terms: Terms, name: str, of: Any = None) -> None:
+        functools.update_wrapper(self, fn)
+        self.__wrapped__ = fn
+        self.terms = terms
+        self.name = name
+        self._object = of
+
+    @functools.cached_property
+    def _subject(self) -> Subject:
+        body = _body_of(self.__wrapped__)
+        return Subject(
+            name=self.name,
+            terms=self.terms,
+            signature=signature_of(body) if self._object is None else self._method_signature(body),
+            perform=as_coroutine(body),
+            step=self._common.step,
+            is_workflow=isinstance(self.__wrapped__, Workflow),
+        )
+
+    def _method_signature(self, body: Callable[..., Any]) -> Signature:
+        common = self._common
+        common.signature = common.signature or Signature(body)
+        return common.signature
+
+    @property
+    def signature(self) -> Signature:
+        """Its parameters."""
+        return self._subject.signature
+
+    @functools.cached_property
+    def program(self) -> Program:
+        """What an engine needs in order to run a call as an execution of its own."""
+        body = _body_of(self.__wrapped__)
+        return Program(
+            name=self.name,
+            version=self.__wrapped__.version if isinstance(self.__wrapped__, Workflow) else 1,
+            signature=self.signature,
+            main=self._main,
+            identity=getattr(body, "__func__", body),
+            captured=self.terms.captured,
+            redact=self._redact,
+            redact_error=self._redact_error,
+        )
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        subject = self._subject
+        bound = subject.signature.bind(args, kwargs)
+        live = current()
+        engine = ambient_engine.get()
+        if live is not None:
+            value = await Flow(subject, self._rules(), live, bound).run()
+        elif engine is None:
+            value = await self._common.bare.call(subject, self._common.rules, bound)
+        elif subject.terms.captured:
+            identity, parent = nested_identity()
+            value = await self._as_execution(engine, bound, identity, parent)
+        else:
+            value = await self._as_untold(engine, bound)
+        return value  # type: ignore[no-any-return]  # the wrapped function's own result
+
+    def _rules(self) -> PolicySet:
+        """The policies that hold here: those of the runtime before its own."""
+        authority = ambient_authority.get()
+        if authority is None or not authority.policies:
+            return self._common.rules
+        common = self._common
+        if common.ruled is None or common.ruled[0] is not authority:
+            common.ruled = authority, PolicySet((*authority.policies, *self.terms.policies))
+        return common.ruled[1]
+
+    def _redact(self, text: str, value: Any) -> str:
+        return veiled(self._rules().redaction, text, value)
+
+    def _redact_error(self, text: str, arguments: Mapping[str, Any]) -> str:
+        return redacted_error(self._subject, self._rules(), text, arguments)
+
+    # As an execution of its own.
+
+    async def _as_execution(
+        self, engine: Engine, bound: Mapping[str, Any], identity: str | None, parent: str | None
+    ) -> Any:
+        record = await engine.start(self.program, bound, id=identity, parent_id=parent, attended=True)
+        try:
+            news = await engine.news(record.id)
+            return news.value if news.has_ended else await Patience(self._subject, engine, record.id).result(news)
+        finally:
+            await engine.leave(record.id)
+
+    async def _as_untold(self, engine: Engine, bound: Mapping[str, Any]) -> Any:
+        """The same for a call that keeps no state: of its errors the store gets the type, and its caller all."""
+        identity, parent = nested_identity()
+        identity = identity or SystemClock().new_id()
+        untold = self._common.untold[identity] = []
+        try:
+            return await self._as_execution(engine, bound, identity, parent)
+        except Exception:
+            if untold:
+                raise untold[-1] from None
+            raise
+        finally:
+            del self._common.untold[identity]
+
+    def _main(self, bound: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
+        live = current()
+        if live is None:
+            raise OutsideWorkflow(f"{self.name} is no workflow code here: call it, and do not run its program.")
+        return self._flow(live, bound).run() if self._object is None else self._main_of_method(live, bound)
+
+    def _flow(self, live: LiveExecution, bound: Mapping[str, Any]) -> Flow:
+        return Flow(self._subject, self._rules(), live, bound, self._common.untold.get(live.info.id))
+
+    async def _main_of_method(self, live: LiveExecution, bound: Mapping[str, Any]) -> Any:
+        objects, execution_id = self._common.objects, live.info.id
+        found = objects.get(execution_id, self._object)
+        with suppress(TypeError):  # not every object can be remembered without being kept alive
+            objects[execution_id] = found
+        me = self if found is self._object else self.__get__(found, type(found))
+        try:
+            value = await me._flow(live, bound).run()
+        except GeneratorExit:
+            raise  # it leaves memory, and may come back
+        except BaseException:
+            objects.pop(execution_id, None)
+            raise
+        objects.pop(execution_id, None)
+        return value
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self: "Governed[Concatenate[S, P], R]", instance: S, owner: type) -> "Governed[P, R]": ...
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        wrapped: Any = self.__wrapped__
+        if self._object is not None:
+            wrapped = wrapped.__func__
+        bound: Governed[..., R] = Governed.__new__(Governed)
+        bound._common = self._common
+        bound._take(wrapped.__get__(instance, owner), self.terms, self.name, instance)
+        return bound
+
+
+def _body_of(fn: Any) -> Any:
+    return fn.__wrapped__ if isinstance(fn, Step | Workflow) else fn
+
+
+def _name_of(fn: Any) -> str:
+    if isinstance(fn, Workflow):
+        return fn.name
+    return fn.spec.name if isinstance(fn, Step) else plain_name(fn)

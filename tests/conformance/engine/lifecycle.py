@@ -1,0 +1,416 @@
+"""Who drives an execution and when: parking, versions, leases, stopping, failing stores, hooks."""
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from assent import Retry, execution, signal, step, workflow
+from assent.errors import ExecutionCancelled, StoreError
+from assent.store import Event, Status
+from tests.conformance.engine.ground import Ground, Suite, types
+
+
+@step
+async def echo(text: str) -> str:
+    return text
+
+
+@workflow
+async def waits(text: str) -> str:
+    before = await echo(text)
+    return before + await signal("more", str)
+
+
+class Parking(Suite):
+    async def test_what_only_waits_leaves_memory_and_is_replayed_when_woken(self, ground: Ground) -> None:
+        class Large:
+            pass
+
+        kept: list[weakref.ref[Large]] = []
+
+        @workflow
+        async def holds() -> str:
+            large = Large()
+            kept.append(weakref.ref(large))
+            word = await signal("go", str)
+            return word + type(large).__name__
+
+        async with ground.runtime(holds) as runtime:
+            handle = await runtime.start(holds)
+            await runtime.engine.waiting(handle.id)
+            gc.collect()
+            assert not ground.in_memory(runtime)
+            assert kept[0]() is None
+            assert await handle.status() is Status.SUSPENDED
+            await handle.signal("go", "on, ")
+            assert await handle.result() == "on, Large"
+        assert types(await self.events_of(ground, holds, handle.id), "execution") == [
+            "execution.started",
+            "execution.suspended",
+            "execution.resumed",
+            "execution.completed",
+        ]
+
+    async def events_of(self, ground: Ground, fn: Any, id: str) -> list[Event]:
+        async with ground.runtime(fn) as runtime:
+            return await runtime.handle(id).events()
+
+    async def test_finally_and_except_of_parked_code_do_not_run(self, ground: Ground) -> None:
+        log: list[str] = []
+
+        @workflow
+        async def careful() -> str:
+            try:
+                return await signal("go", str)
+            except Exception:  # noqa: BLE001 - to see that nothing is raised
+                log.append("except")
+                raise
+            finally:
+                log.append(await echo("finally"))
+
+        async with ground.runtime(careful) as runtime:
+            handle = await runtime.start(careful)
+            await runtime.engine.waiting(handle.id)
+            assert log == []
+            await handle.signal("go", "on")
+            await handle.result()
+        assert log == ["finally"]
+
+    async def test_an_attended_execution_stays_until_its_caller_leaves(self, ground: Ground) -> None:
+        async with ground.runtime(waits) as runtime:
+            engine = runtime.engine
+            record = await engine.start(waits.program, {"text": "a"}, attended=True)
+            await engine.waiting(record.id)
+            assert ground.in_memory(runtime) == {record.id}
+            assert (await runtime.handle(record.id).record()).owner is not None
+            await engine.leave(record.id)
+            await engine.leave(record.id)
+            while ground.in_memory(runtime):
+                await asyncio.sleep(0.01)
+            assert (await runtime.handle(record.id).record()).owner is None
+            await runtime.handle(record.id).signal("more", "b")
+            assert await engine.result(record.id) == "ab"
+
+    async def test_a_caller_that_leaves_at_once_leaves_nothing_behind(self, ground: Ground) -> None:
+        async with ground.runtime(waits) as runtime:
+            engine = runtime.engine
+            record = await engine.start(waits.program, {"text": "a"}, attended=True)
+            for _ in range(20):
+                await asyncio.sleep(0)
+                if (await engine.execution(record.id)).status is Status.SUSPENDED:
+                    break
+            await engine.leave(record.id)
+            while ground.in_memory(runtime):
+                await asyncio.sleep(0.01)
+
+    async def test_a_second_caller_keeps_it_when_the_first_leaves(self, ground: Ground) -> None:
+        async with ground.runtime(waits, worker=False) as runtime:
+            engine = runtime.engine
+            start = {"text": "a"}
+            first = await engine.start(waits.program, start, id="shared", attended=True)
+            await engine.start(waits.program, start, id="shared", attended=True)
+            await engine.leave(first.id)
+            await engine.waiting(first.id)
+            await runtime.handle("shared").signal("more", "b")
+            assert await engine.result("shared") == "ab"
+
+    async def test_a_caller_takes_up_what_nobody_drives(self, ground: Ground) -> None:
+        async with ground.runtime(waits, worker=False) as runtime:
+            await runtime.start(waits, "a", id="left")
+            await runtime.handle("left").signal("more", "b")
+            record = await runtime.engine.start(waits.program, {"text": "a"}, id="left", attended=True)
+            assert await runtime.engine.result(record.id) == "ab"
+
+    async def test_messages_while_it_is_parking_are_not_lost(self, ground: Ground) -> None:
+        @workflow
+        async def counts() -> list[int]:
+            return [await signal("n", int) for _ in range(30)]
+
+        async with ground.runtime(counts) as runtime:
+            handle = await runtime.start(counts)
+            for i in range(30):
+                await handle.signal("n", i)
+                for _ in range(i % 7):
+                    await asyncio.sleep(0)
+            assert await handle.result() == list(range(30))
+
+
+class Versions(Suite):
+    async def test_a_worker_resumes_only_what_it_has(self, ground: Ground) -> None:
+        def make(version: int) -> Any:
+            @workflow(name="evolves", version=version)
+            async def evolves() -> str:
+                return f"{version} {await signal('go', str)}"
+
+            return evolves
+
+        old, new = make(1), make(2)
+        async with ground.runtime(old) as runtime:
+            id = (await runtime.start(old)).id
+            await runtime.engine.waiting(id)
+        async with ground.runtime(new) as runtime:
+            await runtime.handle(id).signal("go", "on")
+            fresh = await runtime.start(new)
+            await fresh.signal("go", "on")
+            assert await fresh.result() == "2 on"
+            assert await runtime.handle(id).status() is Status.SUSPENDED
+        async with ground.runtime(old, new) as runtime:
+            assert await runtime.handle(id).result() == "1 on"
+
+
+class Stopping(Suite):
+    async def test_a_running_step_gets_its_grace_and_another_runtime_goes_on(self, ground: Ground) -> None:
+        done: list[str] = []
+        begun = asyncio.Event()
+
+        @step(once=True)
+        async def slow(name: str) -> str:
+            begun.set()
+            await asyncio.sleep(5)
+            done.append(name)
+            return name
+
+        @workflow
+        async def two() -> list[str]:
+            return [await slow("a"), await slow("b")]
+
+        async with ground.runtime(two, grace=60.0) as runtime:
+            id = (await runtime.start(two)).id
+            await begun.wait()
+        assert done == ["a"]
+        async with ground.runtime(two) as runtime:
+            assert await runtime.handle(id).result() == ["a", "b"]
+        assert done == ["a", "b"]
+
+    async def test_a_step_that_takes_longer_is_cancelled_and_repeated_elsewhere(self, ground: Ground) -> None:
+        begun: list[str] = []
+        first = asyncio.Event()
+
+        @step
+        async def slow() -> str:
+            begun.append(execution().id)
+            first.set()
+            await asyncio.sleep(0 if len(begun) > 1 else 1e6)
+            return "done"
+
+        @workflow
+        async def runs() -> str:
+            return await slow()
+
+        async with ground.runtime(runs, grace=1.0) as runtime:
+            id = (await runtime.start(runs)).id
+            await first.wait()
+        async with ground.runtime(runs) as runtime:
+            assert await runtime.handle(id).result() == "done"
+        assert begun == [id, id]
+
+    async def test_those_who_wait_are_told(self, ground: Ground) -> None:
+        async with ground.runtime(waits) as runtime:
+            handle = await runtime.start(waits, "a")
+            result = asyncio.ensure_future(handle.result())
+            await runtime.engine.waiting(handle.id)
+        with pytest.raises(Exception, match="closed"):
+            await result
+
+
+class Sharing(Suite):
+    async def test_word_given_in_one_process_wakes_the_worker_in_another(self, ground: Ground) -> None:
+        async with ground.runtime(waits, shares=True) as one, ground.runtime(shares=True, worker=False) as other:
+            id = (await one.start(waits, "a")).id
+            await one.engine.waiting(id)
+            before = ground.clock.now()
+            await other.handle(id).signal("more", "b")
+            assert await other.handle(id).result() == "ab"
+            assert ground.clock.now() - before < 0.1
+
+    async def test_a_client_starts_and_a_worker_finishes(self, ground: Ground) -> None:
+        async with ground.runtime(waits, shares=True), ground.runtime(waits, shares=True, worker=False) as client:
+            handle = await client.start(waits, "a")
+            await handle.signal("more", "b")
+            assert await handle.result() == "ab"
+
+    async def test_who_lost_the_lease_writes_nothing_and_it_ends_exactly_once_elsewhere(self, ground: Ground) -> None:
+        entered, go_on = asyncio.Event(), asyncio.Event()
+        done: list[str] = []
+
+        @step
+        async def acts() -> str:
+            if not entered.is_set():
+                entered.set()
+                await go_on.wait()
+                done.append("late")
+                return "late"
+            done.append("in time")
+            return "in time"
+
+        @workflow
+        async def runs() -> str:
+            return await acts()
+
+        async with ground.runtime(runs) as stopped:
+            id = (await stopped.start(runs)).id
+            await entered.wait()
+            await ground.expire_leases()
+            async with ground.runtime(runs) as other:
+                assert await other.handle(id).result() == "in time"
+                go_on.set()
+                while ground.in_memory(stopped):
+                    await asyncio.sleep(0.01)
+            assert await stopped.handle(id).result() == "in time"
+            events = await stopped.handle(id).events()
+            assert types(events, "step", "execution.completed") == ["step.completed", "execution.completed"]
+            # It goes on under a new lease.
+            handle = await stopped.start(runs)
+            assert await handle.result() == "in time"
+
+    async def test_a_start_finds_the_lease_lost_and_takes_a_new_one(self, ground: Ground) -> None:
+        @workflow
+        async def quick() -> str:
+            return await echo("done")
+
+        async with ground.runtime(quick) as runtime:
+            await ground.expire_leases()
+            handles = await asyncio.gather(*(runtime.start(quick) for _ in range(5)))
+            assert [await handle.result() for handle in handles] == ["done"] * 5
+
+    async def test_many_that_find_the_lease_lost_at_once_all_end_once(self, ground: Ground) -> None:
+        count = 0
+        both = asyncio.Event()
+
+        @step
+        async def counts() -> int:
+            nonlocal count
+            count += 1
+            if count == 20:
+                both.set()
+            await both.wait()
+            return 1
+
+        @workflow
+        async def runs() -> int:
+            return await counts() + await counts()
+
+        async with ground.runtime(runs) as runtime:
+            handles = [await runtime.start(runs) for _ in range(20)]
+            await ground.expire_leases()
+            assert [await handle.result() for handle in handles] == [2] * 20
+            for handle in handles:
+                ends = types(await handle.events(), "execution.completed", "step.completed")
+                assert ends == ["step.completed"] * 2 + ["execution.completed"]
+
+
+class Faults(Suite):
+    async def test_an_execution_goes_on_after_the_store_has_failed(self, ground: Ground) -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        @step
+        async def acts() -> str:
+            begun.set()
+            await go_on.wait()
+            return "done"
+
+        @workflow
+        async def runs() -> str:
+            return await acts() + await echo(" and done")
+
+        async with ground.runtime(runs) as runtime:
+            handle = await runtime.start(runs)
+            await begun.wait()
+            result = asyncio.ensure_future(handle.result())
+            await asyncio.sleep(0)
+            ground.fail_once()
+            go_on.set()
+            with pytest.raises(StoreError, match="full"):
+                await result
+            assert await handle.result() == "done and done"
+
+    @pytest.mark.parametrize("at", range(1, 6))
+    async def test_it_goes_on_wherever_the_store_fails(self, ground: Ground, at: int) -> None:
+        @step(once=True)
+        async def acts(text: str) -> str:
+            return text
+
+        @workflow
+        async def runs() -> str:
+            return await echo("a") + await acts("b") + await signal("more", str)
+
+        seen = 0
+
+        def fail_at(event: Event) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == at:
+                ground.fail_once()
+
+        async with ground.runtime(runs, watchers=[fail_at]) as runtime:
+            handle = await runtime.start(runs)
+            await handle.signal("more", "c")
+            for _ in range(3):
+                try:
+                    assert await handle.result() == "abc"
+                    break
+                except StoreError:
+                    continue
+            assert types(await handle.events(), "execution.completed") == ["execution.completed"]
+
+    async def test_an_attended_caller_is_told_and_it_goes_on_without_him(self, ground: Ground) -> None:
+        async with ground.runtime(waits) as runtime:
+            engine = runtime.engine
+            record = await engine.start(waits.program, {"text": "a"}, attended=True)
+            await engine.waiting(record.id)
+            ground.fail_once()
+            await runtime.handle(record.id).signal("more", "b")
+            with pytest.raises(StoreError):
+                await engine.result(record.id)
+            await engine.leave(record.id)
+            assert await engine.result(record.id) == "ab"
+
+
+class Watching(Suite):
+    async def test_watchers_see_every_durable_event_in_order(self, ground: Ground) -> None:
+        async with ground.runtime(waits) as runtime:
+            handle = await runtime.start(waits, "a")
+            await runtime.engine.waiting(handle.id)
+            await handle.signal("more", "b")
+            await handle.result()
+            assert types(ground.seen) == types(await handle.events())
+
+    async def test_a_watcher_that_fails_disturbs_nobody(self, ground: Ground) -> None:
+        def fails(event: Event) -> None:
+            raise RuntimeError(event.type)
+
+        async with ground.runtime(waits, watchers=[fails]) as runtime:
+            handle = await runtime.start(waits, "a")
+            await handle.signal("more", "b")
+            assert await handle.result() == "ab"
+
+    async def test_a_veto_fails_the_step(self, ground: Ground) -> None:
+        done: list[str] = []
+
+        @step(retry=Retry(3, initial=1))
+        async def acts(text: str) -> None:
+            done.append(text)
+
+        @workflow
+        async def runs() -> None:
+            await acts("a")
+
+        async def veto(info: Any, name: str, arguments: Any) -> None:
+            raise PermissionError(f"{info.name} may not {name} {arguments['text']}")
+
+        async with ground.runtime(runs, gates=[veto]) as runtime:
+            with pytest.raises(PermissionError, match="runs may not .*acts a"):
+                await (await runtime.start(runs)).result()
+        assert done == []
+
+    async def test_cancelled_while_parked_is_seen_as_such(self, ground: Ground) -> None:
+        async with ground.runtime(waits) as runtime:
+            handle = await runtime.start(waits, "a")
+            await runtime.engine.waiting(handle.id)
+            await handle.cancel("no more")
+            with pytest.raises(ExecutionCancelled):
+                await handle.result()
+        assert types(ground.seen)[-2:] == ["execution.cancelling", "execution.cancelled"]

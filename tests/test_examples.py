@@ -1,0 +1,249 @@
+"""The examples do what they say, run as a reader would run them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+DEMO = EXAMPLES / "financial_approval_system.py"
+QUICKSTART = EXAMPLES / "quickstart.py"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, *map(str, arguments)]
+
+
+def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder as from a shell, without what this test run has in its environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ASSENT_", "BANK_"))}
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=50
+    )
+
+
+def entries_of(ledger: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+
+
+class Demo:
+    """A run of the demo, with what it left behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "transfers.db"
+        self.ledger = folder / "transfers.ledger.jsonl"
+
+    def run(self, *task: str) -> subprocess.CompletedProcess[str]:
+        return run(self.folder, DEMO, *task, "--store", f"sqlite:///{self.store}")
+
+    def copied_to(self, folder: Path) -> "Demo":
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Demo(folder)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    return Demo(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def shown(demo: Demo) -> str:
+    """What the demo prints."""
+    done = demo.run()
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    return done.stdout
+
+
+@pytest.fixture
+def kept(demo: Demo, shown: str, tmp_path: Path) -> Demo:
+    """A copy of the demo's store and ledger, to tamper with."""
+    return demo.copied_to(tmp_path)
+
+
+def test_the_demo_answers_a_small_transfer_with_its_result_and_a_large_one_with_202(shown: str) -> None:
+    answers = re.findall(r"client \(process \d+\) gets (.+) after (\d+\.\d+) s", shown)
+    assert [answer for answer, _ in answers] == ["200 OK", "202 Accepted", "202 Accepted"]
+    assert float(answers[0][1]) > 2 > float(answers[1][1])
+    assert shown.count('"poll_url": "/api/v1/executions/') == 2
+
+
+def test_the_demo_kills_two_workers_and_sends_each_transfer_once(demo: Demo, shown: str) -> None:
+    assert len(re.findall(r"worker \(process \d+\) is killed: SIGKILL", shown)) == 2
+    sent = [(entry["amount"], entry["recipient"]) for entry in entries_of(demo.ledger)]
+    assert sent == [("5000", "Acme Corp"), ("50000", "BigCorp Industries"), ("75000", "Globex Ltd")]
+    assert "3 transfers, each of them once. No event is missing." in shown
+
+
+def test_the_demo_is_sent_by_the_caller_if_it_waits_and_by_a_worker_if_not(demo: Demo, shown: str) -> None:
+    roles = {int(pid): role for role, pid in re.findall(r"▸ +(\w+) \(process (\d+)\) starts", shown)}
+    killed = [int(pid) for pid in re.findall(r"\(process (\d+)\) is killed", shown)]
+    senders = [entry["sent_by"] for entry in entries_of(demo.ledger)]
+    assert [roles[sender] for sender in senders] == ["client", "worker", "worker"]
+    # The second transfer was finished by a worker that lives; the third was sent by one that died of it.
+    assert [sender in killed for sender in senders] == [False, False, True]
+
+
+def test_the_demo_lists_its_events_in_the_order_of_their_times(shown: str) -> None:
+    listed = re.findall(r"(\d\d:\d\d:\d\d\.\d{3}) +(…\w{6}) +([a-z_.]+)", shown)
+    assert len({execution for _, execution, _ in listed}) == 3
+    for execution in {execution for _, execution, _ in listed}:
+        names = [name for _, of, name in listed if of == execution]
+        asked, granted = names.index("policy.approval.requested"), names.index("policy.approval.granted")
+        assert names.index("policy.validation.passed") < asked < granted < names.index("permit.consumed")
+        assert (names[0], names[-1]) == ("execution.started", "execution.completed")
+
+
+def test_the_demo_refuses_somebody_who_is_not_asked(shown: str) -> None:
+    assert re.search(r"intern@company\.com approves in process \d+, .+: refused", shown)
+    assert "policy.approval.refused" in shown
+
+
+def test_the_demo_keeps_account_numbers_out_of_its_output_and_its_store(demo: Demo, shown: str) -> None:
+    accounts = [entry["account_number"] for entry in entries_of(demo.ledger)]
+    assert len(accounts) == 3
+    with sqlite3.connect(demo.store) as connection:
+        dump = "\n".join(connection.iterdump())
+    connection.close()
+    assert [account for account in accounts if account in shown or account in dump] == []
+
+
+def test_the_demo_can_be_shown_again_on_the_store_that_it_kept(kept: Demo) -> None:
+    again = kept.run()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "6 transfers, each of them once." in again.stdout
+
+
+def test_a_kept_store_passes_the_check(kept: Demo) -> None:
+    assert kept.run("check").returncode == 0
+
+
+def test_the_check_finds_a_doubled_transfer(kept: Demo) -> None:
+    lines = kept.ledger.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept.ledger.write_text("".join([*lines, lines[1]]), encoding="utf-8")
+    checked = kept.run("check")
+    assert checked.returncode == 1
+    assert "is in the ledger 2 times" in checked.stdout
+
+
+def test_the_check_finds_a_missing_transfer(kept: Demo) -> None:
+    lines = kept.ledger.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept.ledger.write_text("".join(lines[:-1]), encoding="utf-8")
+    checked = kept.run("check")
+    assert checked.returncode == 1
+    assert "is in the ledger 0 times" in checked.stdout
+
+
+def test_the_check_finds_a_transfer_of_another_amount_and_one_that_nobody_asked_for(kept: Demo) -> None:
+    first, second, third = entries_of(kept.ledger)
+    changed = [first, {**second, "amount": "50001"}, third, {**third, "reference": "nobody", "transaction_id": "TXN-9"}]
+    kept.ledger.write_text("".join(json.dumps(entry) + "\n" for entry in changed), encoding="utf-8")
+    checked = kept.run("check")
+    assert checked.returncode == 1
+    assert "TXN-9 is in the ledger, and no execution knows of it" in checked.stdout
+    assert "50001" in checked.stdout
+
+
+@pytest.mark.parametrize("name", ["policy.approval.granted", "permit.consumed", "audit.logged"])
+def test_the_check_finds_a_missing_event(kept: Demo, name: str) -> None:
+    with sqlite3.connect(kept.store) as connection:
+        connection.execute("DELETE FROM events WHERE type = ?", [name])
+    connection.close()
+    checked = kept.run("check")
+    assert checked.returncode == 1
+    assert f"lacks the event {name}" in checked.stdout.replace("\n", "")
+
+
+def test_the_demo_fails_if_a_transfer_is_doubled_while_it_runs(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    arguments = command(DEMO, "--store", f"sqlite:///{demo.store}")
+    with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "SCENARIO 2" in line:
+                first = demo.ledger.read_text(encoding="utf-8")
+                demo.ledger.write_text(first * 2, encoding="utf-8")
+            if "is in the ledger 2 times" in line:
+                break
+        else:
+            pytest.fail("the doubled transfer was not found")
+        process.stdout.read()
+        assert process.wait(timeout=20) == 1
+
+
+def test_the_basic_usage_shows_policies_actions_state_and_events(tmp_path: Path) -> None:
+    done = run(tmp_path, EXAMPLES / "basic_usage.py")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    for fact in (
+        "pre   refund: 20 for Ada",
+        "post  refund: $20 went back to Ada",
+        "ValidationDenied by validation: check amount_is_positive does not hold",
+        "PolicyDenied by authorization: bob@company.com has none of the roles support",
+        "RateLimited by rate_limit",
+        '"card_number":"[redacted]"',
+        "reset_pin, arguments kept as @withheld:",
+        "ApprovalPending, like HTTP 202",
+        "the account of Ada is closed",
+        "execution.state.captured, execution.suspended, execution.resumed, execution.completed",
+    ):
+        assert fact in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_approval_patterns_are_measured_side_by_side(tmp_path: Path) -> None:
+    done = run(tmp_path, EXAMPLES / "approval_patterns.py")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    rows = {line[:15].strip(): re.split(r" {2,}", line[15:].strip()) for line in done.stdout.splitlines()}
+    assert rows["ANSWER"] == ["200", "409", "202"]
+    assert rows["LAST EVENT"] == ["execution.completed", "execution.failed", "execution.completed"]
+    assert [decision.split()[2] for decision in rows["DECISION"]] == ["before", "before", "after"]
+    waited, _, came_back = (float(seconds.split()[0]) for seconds in rows["RESPONSE TIME"])
+    assert waited >= 0.5 > came_back >= 0.2
+
+
+@pytest.fixture
+def waiting_quickstart(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The quickstart, begun in an empty folder, at the time when it has found the price."""
+    arguments = command("-u", QUICKSTART)
+    with subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "finding the price of a laptop\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_quickstart_outlives_kill_and_goes_on_with_the_approval(
+    tmp_path: Path, waiting_quickstart: subprocess.Popen[str]
+) -> None:
+    approvals: list[dict[str, Any]] = []
+    while not approvals:
+        approvals = json.loads(run(tmp_path, "-m", "assent", "approvals", "--json").stdout)
+    waiting_quickstart.send_signal(signal.SIGKILL)
+    assert waiting_quickstart.wait(timeout=10) == -signal.SIGKILL
+    approved = run(tmp_path, "-m", "assent", "approve", approvals[0]["id"], "--as", "boss@company.com")
+    assert approved.returncode == 0, approved.stderr
+    # The price is not looked up again, and a third run finds the same result.
+    for _ in range(2):
+        done = run(tmp_path, QUICKSTART)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "bought a laptop for $1200\n", "")
+
+
+def test_the_quickstart_has_at_most_twenty_lines_of_code() -> None:
+    _, _, code = QUICKSTART.read_text(encoding="utf-8").partition('process."""')
+    assert 10 < len([line for line in code.splitlines() if line.strip()]) <= 20
+
+
+def test_the_readme_names_every_example() -> None:
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f"({path.name})" not in page] == []
