@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [path for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]) if "```python" in path.read_text()]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = [page for page in DOCUMENTS if "```python" in page.read_text(encoding="utf-8")]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EVENT = re.compile(r"(execution|step|timer|signal|permit|audit)\.[a-z_]+(\.[a-z_]+)?|policy\.[a-z_]+\.[a-z_]+")
 LISTED = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
@@ -19,7 +20,8 @@ LISTED = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     script = tmp_path / "page.py"
     script.write_text("\n".join(BLOCK.findall(page.read_text(encoding="utf-8"))), encoding="utf-8")
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
 
 

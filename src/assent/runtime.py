@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
 from assent.clock import Clock, SystemClock, seconds
-from assent.codec import codec_for, from_json, signature_of
+from assent.codec import Codec, codec_for, from_json, signature_of
 from assent.engine import (
     Engine,
     Gate,
@@ -44,10 +44,13 @@ class Startable(Protocol):
 class Handle(Generic[R]):
     """One execution, seen from outside. Works from any process that has the store open, and inside workflows."""
 
-    def __init__(self, engine: Engine, execution_id: str, *, is_child: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, execution_id: str, *, is_child: bool = False, returns: Codec | None = None
+    ) -> None:
         self.id = execution_id
         self._engine = engine
         self._is_child = is_child
+        self._returns = returns or codec_for(Any)
         self._ending: dict[str, Any] | None = None
 
     async def result(self, timeout: float | None = None) -> R:
@@ -60,7 +63,8 @@ class Handle(Generic[R]):
             return await self._engine.result(self.id, timeout=timeout)  # type: ignore[no-any-return]
         if self._is_child and self._ending is None:
             self._ending = await live.wait_signal(f"child:{self.id}", codec_for(dict[str, Any]))
-        return await self._inside("result", partial(self._engine.result, self.id, timeout=timeout))
+        result = partial(self._engine.result, self.id, timeout=timeout)
+        return await self._inside("result", result, self._returns)  # type: ignore[no-any-return]
 
     async def status(self) -> Status:
         """Where the execution stands."""
@@ -94,9 +98,9 @@ class Handle(Generic[R]):
         if current() is None:
             await self._engine.post(message)
         else:
-            await self._inside(kind, partial(self._engine.post, message))
+            await self._inside(kind, partial(self._engine.post, message), codec_for(None))
 
-    async def _inside(self, what: str, perform: Callable[[], Any]) -> Any:
+    async def _inside(self, what: str, perform: Callable[[], Any], returns: Codec) -> Any:
         """In workflow code, talking to another execution is an effect like any other."""
         live = current()
         assert live is not None
@@ -104,7 +108,7 @@ class Handle(Generic[R]):
         async def work(_arguments: Mapping[str, Any]) -> Any:
             return await perform()
 
-        return await live.run_step(StepSpec(name=f"{what} of {self.id}", perform=work, returns=codec_for(Any)), {})
+        return await live.run_step(StepSpec(name=f"{what} of {self.id}", perform=work, returns=returns), {})
 
 
 @dataclass
@@ -228,7 +232,7 @@ class Runtime:
             returns=codec_for(str),
             redact=program.redact,
         )
-        return Handle(engine, await live.run_step(spec, arguments), is_child=True)
+        return Handle(engine, await live.run_step(spec, arguments), is_child=True, returns=program.returns)
 
     def handle(self, id: str) -> Handle[Any]:
         """The execution with that id; whether it exists shows at the first question."""

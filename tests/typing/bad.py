@@ -32,4 +32,4 @@ async def use() -> None:
     async with Runtime("sqlite://", wroker=True) as runtime:  # refused
         handle = await runtime.start(order, "x")
         result: int = await handle.result()  # refused
-        print(result)
+        assert result

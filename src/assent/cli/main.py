@@ -55,7 +55,7 @@ def assent(
     """Durable workflows that act only with permission.
 
     Results go to standard output, everything else to standard error.
-    Exit codes: 0 done, 1 failed, 2 wrong call, 3 not found, 5 refused, 75 waiting.
+    Exit codes: 0 done, 1 failed, 2 wrong call, 3 not found, 5 refused, 75 waits.
     """
 
 
@@ -65,7 +65,7 @@ def run(
         str, typer.Argument(metavar="FILE:FUNCTION", help="A workflow or governed function.", show_default=False)
     ],
     document: Annotated[
-        str | None, typer.Argument(metavar="[JSON]", help="The arguments, as one JSON object.", show_default=False)
+        str | None, typer.Argument(metavar="JSON", help="The arguments, as one JSON object.", show_default=False)
     ] = None,
     pairs: Annotated[
         list[str] | None, typer.Option("--arg", metavar="NAME=VALUE", help="One argument; may be given again.")
@@ -84,7 +84,7 @@ def run(
     """Start an execution, and wait for its result.
 
     Prints the result, and ends with 0.
-    If people or signals do not come in time: prints for what it waits, ends with 75.
+    If people or signals do not come in time: prints what it waits for, and 75.
     The execution then lives on in the store, and a worker finishes it.
     """
     from assent.cli import run as room
@@ -206,7 +206,7 @@ def _decide(decision: str, approval: str, who: str, reason: str, url: str | None
 def signal(
     id: Id,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the signal.", show_default=False)],
-    value: Annotated[str | None, typer.Argument(metavar="[JSON]", help="Its value.", show_default=False)] = None,
+    value: Annotated[str | None, typer.Argument(metavar="JSON", help="Its value.", show_default=False)] = None,
     who: Who = None,
     url: Url = None,
 ) -> int:
