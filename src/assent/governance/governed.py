@@ -33,6 +33,8 @@ from assent.governance.veil import veiled
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+Q = ParamSpec("Q")  # of a method without its instance
+U = TypeVar("U")
 
 
 @dataclass(slots=True)
@@ -195,7 +197,7 @@ class Governed(Generic[P, R]):
     def __get__(self, instance: None, owner: type) -> Self: ...
 
     @overload
-    def __get__(self: "Governed[Concatenate[S, P], R]", instance: S, owner: type) -> "Governed[P, R]": ...
+    def __get__(self: "Governed[Concatenate[S, Q], U]", instance: S, owner: type) -> "Governed[Q, U]": ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:

@@ -1,13 +1,16 @@
 """asyncio's own words in workflow code: each works, and leads to the same end when the process dies at any moment."""
 
 import asyncio
+from concurrent.futures import Future
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from assent import now, signal, step, workflow
 from assent.errors import NotDeterministic
+from assent.runtime import Handle
 from tests.conformance.engine.ground import Ground, Suite
 
 
@@ -290,9 +293,7 @@ class Concurrency(Suite):
             await (await runtime.start(fn, *args)).result()
 
     async def test_a_signal_wins_the_race_against_a_sleep(self, ground: Ground) -> None:
-        async def say(handle: Any) -> None:
-            await handle.signal("word", "said")
-
+        say = [partial(Handle.signal, name="word", value="said")]
         assert await self.outlives(ground, races_a_signal, say=say) == ("returned", "said")
 
     @pytest.mark.parametrize("fn", [gathers_exceptions, gather_raises, locks, queues, semaphores])
@@ -380,8 +381,6 @@ class Refusals(Suite):
         assert "@step" in str(raised.value)
 
     async def test_waiting_for_a_thread_fails_instead_of_hanging(self, ground: Ground) -> None:
-        from concurrent.futures import Future
-
         @workflow
         async def waits() -> None:
             await asyncio.wrap_future(Future())

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import pytest
 
+from assent.errors import StoreError
 from assent.runtime import Handle, Runtime
 from assent.store import Event
 from assent.testing import JumpingClock, JumpingLoop
@@ -63,16 +64,16 @@ class Suite:
         async with ground.runtime(fn) as runtime:
             return await (await runtime.start(fn, *args)).result()
 
-    async def outlives(self, ground: Ground, fn: Any, *args: Any, say: Say | None = None) -> Any:
+    async def outlives(self, ground: Ground, fn: Any, *args: Any, say: Sequence[Say] = ()) -> Any:
         """The result of a workflow, after proving that it is the same when its process dies at any moment.
 
-        `say` sends messages to each new execution.
+        Each of `say` sends a message to each new execution.
         """
         async with ground.runtime(fn) as runtime:
             expected = await outcome(await start(runtime, fn, args, say, "undisturbed", set()))
         for deaths in itertools.count(1):
             id = f"dies after {deaths}"
-            said: set[str] = set()
+            said: set[int] = set()
             async with ground.runtime(fn, dies_after=deaths) as runtime:
                 life = asyncio.ensure_future(self._life(runtime, fn, args, say, id, said))
                 death = asyncio.ensure_future(ground.dead.wait())
@@ -88,15 +89,20 @@ class Suite:
                 found = await self._life(runtime, fn, args, say, id, said)
             assert found == expected, f"{found} after it died after {deaths} commits"
 
-    async def _life(self, runtime: Runtime, fn: Any, args: Any, say: Say | None, id: str, said: set[str]) -> Any:
+    async def _life(self, runtime: Runtime, fn: Any, args: Any, say: Sequence[Say], id: str, said: set[int]) -> Any:
         return await outcome(await start(runtime, fn, args, say, id, said))
 
 
-async def start(runtime: Runtime, fn: Any, args: Any, say: Say | None, id: str, said: set[str]) -> Handle[Any]:
+async def start(runtime: Runtime, fn: Any, args: Any, say: Sequence[Say], id: str, said: set[int]) -> Handle[Any]:
     handle = await runtime.start(fn, *args, id=id)
-    if say is not None and id not in said:
-        await say(handle)
-        said.add(id)
+    for place, word in enumerate(say):
+        if place not in said:
+            said.add(place)  # if it is cancelled on the way, the word has still been given
+            try:
+                await word(handle)
+            except StoreError:
+                said.discard(place)
+                raise
     return handle
 
 

@@ -1,7 +1,9 @@
 """Word from outside: signals, cancellation, results, and the children of an execution."""
 
 import asyncio
+import threading
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,10 +33,7 @@ async def child(amount: Decimal) -> Decimal:
 
 class Signals(Suite):
     async def test_signals_come_in_the_order_in_which_they_were_sent(self, ground: Ground) -> None:
-        async def say(handle: Handle[Any]) -> None:
-            for number in range(3):
-                await handle.signal("number", number)
-
+        say = [partial(Handle.signal, name="number", value=number) for number in range(3)]
         assert await self.outlives(ground, hears, 3, say=say) == ("returned", [0, 1, 2])
 
     async def test_what_does_not_fit_is_refused_and_recorded_and_the_wait_goes_on(self, ground: Ground) -> None:
@@ -61,15 +60,12 @@ class Signals(Suite):
         async def several() -> list[str]:
             return await asyncio.gather(*(signal("word", str) for _ in range(3)))
 
-        async def say(handle: Handle[Any]) -> None:
-            for word in "abc":
-                await handle.signal("word", word)
-
+        say = [partial(Handle.signal, name="word", value=word) for word in "abc"]
         assert await self.outlives(ground, several, say=say) == ("returned", ["a", "b", "c"])
 
     async def test_a_message_whose_wait_was_given_up_goes_to_the_next(self, ground: Ground) -> None:
         @workflow
-        async def impatient() -> tuple[str, str]:
+        async def impatient() -> list[str]:
             async def first() -> str:
                 try:
                     async with asyncio.timeout(10):
@@ -77,7 +73,7 @@ class Signals(Suite):
                 except TimeoutError:
                     return "timeout"
 
-            return await asyncio.gather(first(), signal("word", str))  # type: ignore[return-value]  # of two
+            return await asyncio.gather(first(), signal("word", str))
 
         async with ground.runtime(impatient) as runtime:
             handle = await runtime.start(impatient)
@@ -184,9 +180,7 @@ class Cancellation(Suite):
                 await asyncio.sleep(5)
                 await note("two")
 
-        async def say(handle: Handle[Any]) -> None:
-            await handle.cancel("enough")
-
+        say = [partial(Handle.cancel, reason="enough")]
         assert (await self.outlives(ground, waits, say=say))[0] == "ExecutionCancelled"
 
     async def test_a_workflow_may_refuse_and_be_asked_again(self, ground: Ground) -> None:
@@ -250,8 +244,6 @@ class Cancellation(Suite):
         assert done == []
 
     async def test_a_plain_step_is_waited_for(self, ground: Ground) -> None:
-        import threading
-
         begun, go_on = asyncio.Event(), threading.Event()
         loop = asyncio.get_running_loop()
 

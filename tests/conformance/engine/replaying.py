@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from assent import patched, signal, step, workflow
 from assent.errors import ExecutionConflict, NonDeterminism
+from assent.runtime import Handle
 from assent.store import Status
 from assent.testing import jumping_run
 from tests.conformance.engine.ground import Ground, Suite, types
@@ -147,9 +149,7 @@ class Patches(Changing):
             assert await runtime.handle(id).result() == "onetwo"
 
     async def test_new_executions_take_the_new_path(self, ground: Ground, changed: Any) -> None:
-        async def say(handle: Any) -> None:
-            await handle.signal("go")
-
+        say = [partial(Handle.signal, name="go")]
         assert await self.outlives(ground, changed, say=say) == ("returned", "onewarnedtwo")
 
     async def test_one_parked_in_front_of_the_place_takes_the_new_path_for_good(
