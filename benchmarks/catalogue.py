@@ -24,8 +24,8 @@ BENCHES: Final[dict[str, Bench]] = {
 }
 
 FULL: Final = Scale(
-    rounds=5, commits=1_000, groups=150, sequential=2_000, workflows=200, each=50, rival_sequential=400, rival_each=5,
-    replayed=20_000, calls=1_000, callers=100, calls_each=20, parked=100_000, idle=5.0, samples=200, starts=5,
+    rounds=4, commits=1_000, groups=150, sequential=2_000, workflows=200, each=50, rival_sequential=400, rival_each=5,
+    replayed=20_000, calls=1_000, callers=100, calls_each=20, parked=100_000, idle=5.0, samples=100, starts=5,
 )  # fmt: skip
 QUICK: Final = Scale(
     rounds=2, commits=400, groups=50, sequential=800, workflows=200, each=15, rival_sequential=100, rival_each=1,

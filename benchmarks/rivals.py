@@ -11,7 +11,7 @@ from benchmarks.durable import all_at_once, one_after_another
 from benchmarks.figures import Figure, Scale, Target
 
 RIVALS = {"DBOS": "dbos_child", "LangGraph": "langgraph_child"}
-ROUNDS = 3  # at most: each starts both of them anew
+ROUNDS = 2  # at most: each starts both of them anew
 
 
 class Rates(NamedTuple):

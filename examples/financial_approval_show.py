@@ -133,14 +133,16 @@ class Show:
     async def asked_for(self, caller: Process) -> ApprovalRecord:
         """Wait for the approval that the transfer needs, and show it as the approver gets it."""
         known = {scenario.execution_id for scenario in self.scenarios}
-        while caller.returncode is None:
+        while True:
+            has_ended = caller.returncode is not None
             for approval in await self.runtime.approvals():
                 if approval.execution_id not in known:
                     self.scenario.execution_id = approval.execution_id
                     self.screen.print(request_panel(approval))
                     return approval
+            if has_ended:
+                sys.exit(f"{self.name_of(caller)} has ended with {caller.returncode}, and nobody was asked")
             await asyncio.sleep(0.02)
-        sys.exit(f"{self.name_of(caller)} has ended with {caller.returncode}, and nobody was asked")
 
     async def decided(self, approval: ApprovalRecord, who: str, reason: str) -> None:
         async with self.process("approver", who, approval.id, reason) as clicking:

@@ -153,13 +153,15 @@ def test_an_unambiguous_beginning_of_an_id_is_enough(day: Day) -> None:
 
 def test_nothing_that_is_stored_reaches_the_terminal_as_an_order(assent: Shell) -> None:
     odd = "\x1b[31m[red]a[/red]\x9b2J\u202e\nb"
-    done = assent.run("run", "app.py:odd", "--arg", f"text={odd}", "--wait", "0", code=75)
+    done = assent.run("run", "app.py:odd", "--arg", f"text={odd}", "--id", odd, "--wait", "0", code=75)
     execution = assent.read("executions")[0]["id"]
     refused = assent.run("approve", assent.read("approvals")[0]["id"], "--as", odd, "--reason", odd, code=5)
     printed = [done.stdout, done.stderr, refused.stderr]
     reading = (["executions"], ["approvals"], ["show", execution], ["events", execution])
     printed += [assent(*command, *form) for form in ([], ["--json"]) for command in reading]
     printed.append(assent.run("signal", execution, odd, odd, code=2).stderr)
+    printed.append(assent("signal", execution, odd, "1"))
+    printed.append(assent("cancel", execution, "--reason", odd, "--as", odd))
     assert {each for text in printed for each in text if not each.isprintable()} == {"\n"}
     assert r"\x1b[31m[red]odd[/red]\u202e" in printed[3]
     assert assent.read("show", execution)["arguments"] == {"text": odd}

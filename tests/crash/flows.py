@@ -6,6 +6,7 @@ They run in child processes, each in a folder of its own.
 import asyncio
 import contextlib
 import os
+import resource
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from assent import (
     ApprovalPolicy,
     AuditPolicy,
     Effect,
+    Handle,
     Retry,
     Runtime,
     Status,
+    StoreUnavailable,
     ValidationPolicy,
     approve,
     execution,
@@ -257,6 +260,64 @@ async def three_then_once(number: int) -> str:
     for part in range(3):
         await act(f"{number}.{part}")
     return await pay(f"{number}.paid")
+
+
+# A store that fails in the middle
+
+
+@step
+async def fill_disk(what: str) -> str:
+    """The first time, nothing can be written any more when it is done."""
+    did(what)
+    if len(Ledger(EFFECTS).entries()) == 2:
+        limit_files(os.path.getsize("assent.db-wal"))
+    return f"{what} done"
+
+
+@step
+async def write_much(what: str) -> str:
+    did(what)
+    return "x" * 20_000
+
+
+@workflow
+async def on_a_full_disk() -> list[str]:
+    return [saw(await act("before")), saw(await fill_disk("during")), saw(await act("after"))]
+
+
+@workflow
+async def long() -> int:
+    return sum([len(await write_much(str(number))) for number in range(30)])
+
+
+def limit_files(size: int) -> None:
+    _, highest = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, highest))
+
+
+async def run_on_a_full_disk(store: SqliteStore) -> Any:
+    """What the caller was told while the disk was full, and the result when there was space again."""
+    async with Runtime(store=store, workflows=[on_a_full_disk], watchers=[watch]) as runtime:
+        handle = await runtime.start(on_a_full_disk, id=RUN)
+        told = await failure_of(handle)
+        durable = [event.type for event in await handle.events()]
+        limit_files(resource.RLIM_INFINITY)
+        return [told, durable, await handle.result()]
+
+
+async def failure_of(handle: Handle[Any]) -> str:
+    try:
+        return f"no failure but {await handle.result()!r}"
+    except StoreUnavailable as error:
+        return str(error)
+
+
+async def run_long_under_a_ceiling(store: SqliteStore) -> Any:
+    return await run_long(SqliteStore(store.location, max_bytes=400_000))
+
+
+async def run_long(store: SqliteStore) -> Any:
+    return await run(store, long)
 
 
 # Programs

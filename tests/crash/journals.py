@@ -64,7 +64,7 @@ def _told(event: Event) -> tuple[Any, ...]:
     is_timeless = event.type in OUTCOMES | ENDINGS and not (event.name or "").endswith(".policies")
     value = from_json(event.value) if event.value and is_timeless else None
     if isinstance(value, dict):
-        value.pop("traceback", None)
+        value = {name: each for name, each in value.items() if name != "traceback" and not name.endswith("_at")}
     return event.execution_id, event.type, event.name, str(value)
 
 

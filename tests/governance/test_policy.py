@@ -102,7 +102,7 @@ GARBAGE: list[Any] = [
 
 
 @pytest.mark.parametrize("kind", [Says, SaysLater])
-@pytest.mark.parametrize("answer", GARBAGE, ids=repr)
+@pytest.mark.parametrize("answer", GARBAGE, ids=range(len(GARBAGE)))
 async def test_garbage_is_a_denial(kind: Any, answer: Any) -> None:
     ruling = await rule(kind(answer=answer), Says(name="fine"))
     assert ruling.outcome == "deny"
@@ -138,7 +138,7 @@ def test_a_round_of_questions_can_be_given_up() -> None:
     waiting.close()
 
 
-@pytest.mark.parametrize("no_policy", [None, "policy", lambda action, facts: True, object(), Says])
+@pytest.mark.parametrize("no_policy", [None, "policy", lambda action, facts: True, object(), Says], ids=type)
 async def test_what_is_no_policy_denies(no_policy: Any) -> None:
     assert (await rule(no_policy)).outcome == "deny"
 

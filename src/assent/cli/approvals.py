@@ -89,7 +89,7 @@ def approval_row(record: ApprovalRecord, verdicts: list[VerdictRecord], now: flo
     request = intact_request(record)
     overdue = record.status is ApprovalStatus.PENDING and not is_open(record, now)
     cells = [
-        Text(record.id),
+        plain(record.id),
         styled("expired" if overdue else record.status.value),
         Text(short_moment(record.created_at, now)),
         plain(request.title or request.action if request else "?"),
@@ -138,13 +138,13 @@ async def decide(
 async def _outcome(store: Store, record: ApprovalRecord) -> Text:
     request = intact_request(record)
     if record.status is not ApprovalStatus.PENDING or request is None:
-        return Text.assemble("Approval ", record.id, " is ", styled(record.status.value), ".")
+        return Text.assemble("Approval ", plain(record.id), " is ", styled(record.status.value), ".")
     count = votes(request, await store.verdicts(record.id))
-    return Text(f"Noted: {count} of {request.quorum} have approved. Approval {record.id} waits for the others.")
+    return plain(f"Noted: {count} of {request.quorum} have approved. Approval {record.id} waits for the others.")
 
 
 async def _say_who_goes_on(screen: Screen, store: Store, record: ApprovalRecord) -> None:
     execution = await store.execution(record.execution_id)
     if record.status is ApprovalStatus.PENDING or execution is None or execution.status.is_final:
         return
-    screen.say(plain(f"Execution {execution.id} of {execution.name} goes on{await whose_turn(store, execution)}."))
+    screen.say(f"Execution {execution.id} of {execution.name} goes on{await whose_turn(store, execution)}.")

@@ -84,7 +84,7 @@ def run(
     """Start an execution, and wait for its result.
 
     Prints the result, and ends with 0.
-    If people or signals do not come in time: prints what it waits for, and 75.
+    If others do not come in time: prints what it waits for, and ends with 75.
     The execution then lives on in the store, and a worker finishes it.
     """
     from assent.cli import run as room

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from assent.cli.arguments import parsed
-from assent.cli.output import Screen, plain
+from assent.cli.output import Screen
 from assent.cli.stored import engine_on, find_execution, opened
 from assent.cli.waiting import APPROVAL, CHILD, steps_in_doubt, whose_turn
 from assent.errors import UsageError
@@ -21,14 +21,14 @@ async def send_signal(screen: Screen, url: str | None, id: str, name: str, value
     data = None if value is None else parsed(value, "The value")
     async with _addressed(screen, url, id, who) as (handle, record):
         await handle.signal(name, data)
-        screen.say(plain(f"Signal {name} is with execution {record.id} of {record.name}."))
+        screen.say(f"Signal {name} is with execution {record.id} of {record.name}.")
 
 
 async def cancel(screen: Screen, url: str | None, id: str, reason: str, who: str | None) -> None:
     """`assent cancel`."""
     async with _addressed(screen, url, id, who) as (handle, record):
         await handle.cancel(reason)
-        screen.say(plain(f"Execution {record.id} of {record.name} is told to stop. Its cleanup still runs."))
+        screen.say(f"Execution {record.id} of {record.name} is told to stop. Its cleanup still runs.")
 
 
 async def resolve(
@@ -44,7 +44,7 @@ async def resolve(
         chosen = _step_in_doubt(record, step)
         await handle.resolve(done=not not_done, result=result, step=chosen)
         outcome = "did not happen, and may happen now" if not_done else "has happened"
-        screen.say(plain(f"Noted for execution {record.id}: {chosen} {outcome}."))
+        screen.say(f"Noted for execution {record.id}: {chosen} {outcome}.")
 
 
 def _step_in_doubt(record: ExecutionRecord, step: str) -> str:
@@ -69,4 +69,4 @@ async def _addressed(
             yield Handle(engine_on(store), record.id), record
         turn = await whose_turn(store, record)
         if turn:
-            screen.say(plain(f"It is read{turn}."))
+            screen.say(f"It is read{turn}.")

@@ -144,8 +144,8 @@ class Screen:
         return self._console.width
 
     def say(self, text: str | Text = "", style: str = "") -> None:
-        """Print a line of our own words; text of others comes as `plain`."""
-        line = Text(text, style=style) if isinstance(text, str) else text
+        """Print a line; a `str` is made safe, a `Text` is printed as it stands."""
+        line = plain(text, style) if isinstance(text, str) else text
         self._console.print(line, soft_wrap=self.width == ENDLESS)
 
     def title(self, text: str | Text) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from assent.cli.output import Screen, plain, shortened
+from assent.cli.output import Screen, shortened
 from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.stored import engine_on, find_execution, opened
 from assent.cli.timeline import LONGEST_VALUE, failure_in_words
@@ -61,9 +61,9 @@ def check(screen: Screen, url: str | None, id: str, file: str, *, as_json: bool)
         screen.json({"execution_id": recording.record.id, "same": problem is None, "divergence": problem})
     elif problem is None:
         record, count = recording.record, len(recording.events)
-        screen.say(plain(f"The same: {count} events of execution {record.id} of {record.name}, {record.status}."))
+        screen.say(f"The same: {count} events of execution {record.id} of {record.name}, {record.status}.")
     else:
-        screen.say(plain(problem))
+        screen.say(problem)
     return 0 if problem is None else NonDeterminism.exit_code
 
 

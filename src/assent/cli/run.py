@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 import assent
 from assent.cli.arguments import bound_arguments
-from assent.cli.output import Screen, json_text, plain
+from assent.cli.output import Screen
 from assent.cli.reference import load_function, runtime_of
 from assent.cli.timeline import failure_in_words, value_of
 from assent.cli.waiting import approvals_awaited, signals_awaited, staff_of, waits_in_words
@@ -124,7 +122,7 @@ class Call:
         if self.order.as_json:
             self.screen.json(self._facts(record, result=recorded))
         else:
-            self.screen.say(Text(json_text(recorded)))
+            self.screen.json(recorded)
             self.errors.say(f"Execution {record.id} completed.", style="dim")
         return 0
 
@@ -134,9 +132,9 @@ class Call:
         if self.order.as_json:
             self.screen.json(self._facts(record, error=failure or {"message": str(error)}))
         elif isinstance(error, AssentError) or not isinstance(failure, dict):
-            self.errors.say(plain(str(error)))
+            self.errors.say(str(error))
         else:
-            self.errors.say(plain(f"{self.program.name} failed with {failure_in_words(failure)}"))
+            self.errors.say(f"{self.program.name} failed with {failure_in_words(failure)}")
             self.errors.fields(("at", each) for each in frames(failure.get("traceback", "")))
         if not self.order.as_json:
             self.errors.say(f"Execution {record.id} {record.status}.", style="dim")
@@ -153,7 +151,7 @@ class Call:
         return InDoubt.exit_code if record.status is Status.IN_DOUBT else ApprovalPending.exit_code
 
     def _say_wait(self, record: ExecutionRecord, awaited: Mapping[str, ApprovalRecord], words: Sequence[str]) -> None:
-        self.screen.say(plain(f"{record.name} waits."))
+        self.screen.say(f"{record.name} waits.")
         pairs = [("execution", record.id), *(("waits for", each) for each in words)]
         pairs += [("decide", f"assent approve {each} --as WHO") for each in awaited]
         self.screen.fields([*pairs, ("go on", f"assent worker {self.order.reference.rpartition(':')[0]}")])

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assent.cli.output import Screen, local, plain, safe
+from assent.cli.output import Screen, local
 from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.timeline import event_in_words
 from assent.engine.local import WorkerSettings
@@ -74,7 +74,7 @@ class Shift:
 
     def _say(self, text: str) -> None:
         now = self.runtime.clock.now()
-        self.screen.say(plain(f"{local(now):%H:%M:%S} {text}"))
+        self.screen.say(f"{local(now):%H:%M:%S} {text}")
 
 
 class _ToScreen(logging.Handler):
@@ -85,7 +85,7 @@ class _ToScreen(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._screen.say(plain(f"{local(record.created):%H:%M:%S} {record.levelname} {safe(record.getMessage())}"))
+        self._screen.say(f"{local(record.created):%H:%M:%S} {record.levelname} {record.getMessage()}")
 
 
 def _log_to(screen: Screen) -> None:

@@ -56,6 +56,7 @@ class Drive:
         self.owner = record.owner  # the lease under which it was claimed; under a later one others may drive it
         self.attended = attended  # callers in this process that wait for it
         self.last_event: Event | None = None  # of the journal that it began with
+        self.seen = 0  # the highest number of a message that it knows of
         self.waits = "[]"  # JSON: for what, as the store has last been told
         self._host = host
         self._program = program
@@ -83,7 +84,9 @@ class Drive:
         """Replay the journal and go on from there. `given`: arguments that only this process has."""
         if self._pen.is_closed:
             return
+        arrived = [*letters, *self._early]
         self.last_event = events[-1]
+        self.seen = max((letter.seq for letter in arrived), default=0)
         self._given = given
         history = read(events)
         try:
@@ -99,7 +102,7 @@ class Drive:
         self._has_approvals = history.has_approvals
         self._attempts = Attempts(self._host, self._pen, live)
         self._attempts.has_sealed = has_sealed
-        self._letters = Letters(self._pen, live, self._attempts, [*letters, *self._early])
+        self._letters = Letters(self._pen, live, self._attempts, arrived)
         for op in live.take_opened():
             if isinstance(op, StepOp) and op.index in live.steps:
                 self._attempts.reopen(op, history)
@@ -206,7 +209,9 @@ class Drive:
         """Take a message that came while the execution is in memory."""
         if self._live is None:
             self._early.append(message)
-        elif not (self._is_leaving or self._pen.is_closed) and self._letters.add(message):
+        elif not (self._is_leaving or self._pen.is_closed or message.seq <= self.seen):
+            self.seen = message.seq
+            self._letters.add(message)
             self._wake()
             self._go_on()
 
@@ -285,7 +290,7 @@ class Drive:
         )
         if self._is_leaving:
             self._clear_alarm()
-        self._pen.write([event], then, change=change, seen=self._letters.seen)
+        self._pen.write([event], then, change=change, seen=self.seen)
 
     def _told(self, live: LiveExecution, due: float) -> None:
         if self._is_leaving:

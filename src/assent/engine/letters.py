@@ -16,21 +16,14 @@ class Letters:
     """The messages that wait until workflow code asks for them. Each is taken out of the inbox with what it causes."""
 
     def __init__(self, pen: Pen, live: LiveExecution, attempts: Attempts, arrived: Sequence[Message]) -> None:
-        self.seen = 0  # the highest number of a message that has come
         self._pen = pen
         self._live = live
         self._attempts = attempts
-        self._waiting: list[Message] = []
-        for letter in arrived:
-            self.add(letter)
+        self._waiting = sorted({letter.seq: letter for letter in arrived}.values(), key=lambda letter: letter.seq)
 
-    def add(self, letter: Message) -> bool:
-        """Take a message in. False: it has come before."""
-        if letter.seq <= self.seen:
-            return False
-        self.seen = letter.seq
+    def add(self, letter: Message) -> None:
+        """One more has come."""
         self._waiting.append(letter)
-        return True
 
     def open(self, op: SignalOp) -> None:
         """A wait has begun: journal what is to be said of it, and ask whom it asks."""

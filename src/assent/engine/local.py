@@ -190,7 +190,10 @@ class LocalEngine:
             event = Event(drive.id, "execution.suspended", now, value=waits)
             is_news = drive.last_event is None or drive.last_event.value != waits
             change = Change(status=Status.SUSPENDED, wake_at=now + TRY_CODE_AGAIN, release=True, waits=waits)
-            commit = Commit(execution_id=drive.id, events=[event] if is_news else [], change=change)
+            # Without `seen`, mail that nobody can read would make it due again at once.
+            commit = Commit(
+                execution_id=drive.id, events=[event] if is_news else [], change=change, seen=drive.seen
+            )
         self.store.append(drive.owner, commit).add_done_callback(partial(self._put_aside, drive, commit.events))
         self._waiters.failed(drive.id, error)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assent import Retry, execution, signal, step, workflow
+from assent import Effect, Retry, execution, signal, step, workflow
 from assent.errors import ExecutionCancelled, StoreError
 from assent.store import Event, Status
 from tests.conformance.engine.ground import Ground, Suite, types
@@ -329,7 +329,10 @@ class Faults(Suite):
 
     @pytest.mark.parametrize("at", range(1, 6))
     async def test_it_goes_on_wherever_the_store_fails(self, ground: Ground, at: int) -> None:
-        @step(once=True)
+        async def look_up(effect: Effect) -> str:
+            return effect.arguments["text"]
+
+        @step(verify=look_up)
         async def acts(text: str) -> str:
             return text
 
