@@ -29,6 +29,10 @@ def test_the_public_names_are_these() -> None:
     assert [name for name in PUBLIC if not hasattr(assent, name)] == []
 
 
+def test_each_name_has_one_home() -> None:
+    assert sorted(name for names in assent.ROOMS.values() for name in names) == sorted(assent.__all__)
+
+
 def test_importing_assent_pulls_in_no_optional_library() -> None:
     script = f"import sys, assent; print([name for name in {OPTIONAL!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -3,84 +3,183 @@
 Import from here. Each name is documented where it is defined; `docs/` shows how they go together.
 """
 
-from assent.clock import Clock, SystemClock
-from assent.engine import (
-    NOT_DONE,
-    Effect,
-    ExecutionInfo,
-    Step,
-    Workflow,
-    execution,
-    idempotency_key,
-    now,
-    patched,
-    random,
-    signal,
-    step,
-    uuid4,
-    workflow,
-)
-from assent.errors import (
-    ApprovalExpired,
-    ApprovalNotFound,
-    ApprovalPending,
-    ApprovalRejected,
-    AssentError,
-    CodecError,
-    DuplicateWorkflow,
-    ExecutionCancelled,
-    ExecutionConflict,
-    ExecutionFailed,
-    ExecutionNotFound,
-    GovernanceError,
-    InDoubt,
-    LeaseLost,
-    NonDeterminism,
-    NotDeterministic,
-    OutcomeUnknown,
-    OutsideWorkflow,
-    PermitRefused,
-    PolicyDenied,
-    RateLimited,
-    ResultTimeout,
-    RuntimeRequired,
-    StateNotCaptured,
-    StepFailed,
-    StepTimeout,
-    StoreCorrupt,
-    StoreError,
-    StoreUnavailable,
-    StoreVersion,
-    UnknownWorkflow,
-    UsageError,
-    ValidationDenied,
-    VerdictRefused,
-)
-from assent.governance import (
-    Action,
-    ApprovalPolicy,
-    ApprovalStage,
-    AuditPolicy,
-    AuthorizationPolicy,
-    Decision,
-    Facts,
-    Governed,
-    Outcome,
-    Phase,
-    Policy,
-    Principal,
-    RateLimitPolicy,
-    SequentialApprovalPolicy,
-    ValidationPolicy,
-    acting_as,
-    approve,
-    govern,
-    govern_class,
-    policy,
-)
-from assent.resilience import Retry
-from assent.runtime import Handle, Runtime, WorkerSettings
-from assent.store import Event, ExecutionRecord, Status
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assent.clock import Clock, SystemClock
+    from assent.engine import (
+        NOT_DONE,
+        Effect,
+        ExecutionInfo,
+        Step,
+        Workflow,
+        execution,
+        idempotency_key,
+        now,
+        patched,
+        random,
+        signal,
+        step,
+        uuid4,
+        workflow,
+    )
+    from assent.errors import (
+        ApprovalExpired,
+        ApprovalNotFound,
+        ApprovalPending,
+        ApprovalRejected,
+        AssentError,
+        CodecError,
+        DuplicateWorkflow,
+        ExecutionCancelled,
+        ExecutionConflict,
+        ExecutionFailed,
+        ExecutionNotFound,
+        GovernanceError,
+        InDoubt,
+        LeaseLost,
+        NonDeterminism,
+        NotDeterministic,
+        OutcomeUnknown,
+        OutsideWorkflow,
+        PermitRefused,
+        PolicyDenied,
+        RateLimited,
+        ResultTimeout,
+        RuntimeRequired,
+        StateNotCaptured,
+        StepFailed,
+        StepTimeout,
+        StoreCorrupt,
+        StoreError,
+        StoreUnavailable,
+        StoreVersion,
+        UnknownWorkflow,
+        UsageError,
+        ValidationDenied,
+        VerdictRefused,
+    )
+    from assent.governance import (
+        Action,
+        ApprovalPolicy,
+        ApprovalStage,
+        AuditPolicy,
+        AuthorizationPolicy,
+        Decision,
+        Facts,
+        Governed,
+        Outcome,
+        Phase,
+        Policy,
+        Principal,
+        RateLimitPolicy,
+        SequentialApprovalPolicy,
+        ValidationPolicy,
+        acting_as,
+        approve,
+        govern,
+        govern_class,
+        policy,
+    )
+    from assent.resilience import Retry
+    from assent.runtime import Handle, Runtime, WorkerSettings
+    from assent.store import Event, ExecutionRecord, Status
+
+# What stands above for type checkers, by room. A name is imported when it is first used, so that the command line
+# does not wait for what it does not need.
+ROOMS = {
+    "assent.clock": (
+        "Clock",
+        "SystemClock",
+    ),
+    "assent.engine": (
+        "Effect",
+        "ExecutionInfo",
+        "NOT_DONE",
+        "Step",
+        "Workflow",
+        "execution",
+        "idempotency_key",
+        "now",
+        "patched",
+        "random",
+        "signal",
+        "step",
+        "uuid4",
+        "workflow",
+    ),
+    "assent.errors": (
+        "ApprovalExpired",
+        "ApprovalNotFound",
+        "ApprovalPending",
+        "ApprovalRejected",
+        "AssentError",
+        "CodecError",
+        "DuplicateWorkflow",
+        "ExecutionCancelled",
+        "ExecutionConflict",
+        "ExecutionFailed",
+        "ExecutionNotFound",
+        "GovernanceError",
+        "InDoubt",
+        "LeaseLost",
+        "NonDeterminism",
+        "NotDeterministic",
+        "OutcomeUnknown",
+        "OutsideWorkflow",
+        "PermitRefused",
+        "PolicyDenied",
+        "RateLimited",
+        "ResultTimeout",
+        "RuntimeRequired",
+        "StateNotCaptured",
+        "StepFailed",
+        "StepTimeout",
+        "StoreCorrupt",
+        "StoreError",
+        "StoreUnavailable",
+        "StoreVersion",
+        "UnknownWorkflow",
+        "UsageError",
+        "ValidationDenied",
+        "VerdictRefused",
+    ),
+    "assent.governance": (
+        "Action",
+        "ApprovalPolicy",
+        "ApprovalStage",
+        "AuditPolicy",
+        "AuthorizationPolicy",
+        "Decision",
+        "Facts",
+        "Governed",
+        "Outcome",
+        "Phase",
+        "Policy",
+        "Principal",
+        "RateLimitPolicy",
+        "SequentialApprovalPolicy",
+        "ValidationPolicy",
+        "acting_as",
+        "approve",
+        "govern",
+        "govern_class",
+        "policy",
+    ),
+    "assent.resilience": ("Retry",),
+    "assent.runtime": (
+        "Handle",
+        "Runtime",
+        "WorkerSettings",
+    ),
+    "assent.store": (
+        "Event",
+        "ExecutionRecord",
+        "Status",
+    ),
+}
+HOMES = {name: room for room, names in ROOMS.items() for name in names}
 
 __all__ = [
     "NOT_DONE",
@@ -161,3 +260,14 @@ __all__ = [
     "uuid4",
     "workflow",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    value = globals()[name] = getattr(import_module(HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

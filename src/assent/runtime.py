@@ -30,6 +30,8 @@ from assent.governance import Authority, Policy, acting_as, ambient_authority, c
 from assent.store import ApprovalRecord, ApprovalStatus, Event, ExecutionQuery, ExecutionRecord, Message, Status, Store
 from assent.store.sqlite import SqliteStore
 
+__all__ = ["Handle", "Runtime", "Startable", "WorkerSettings"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -191,9 +193,7 @@ class Runtime:
         return self._engine
 
     @overload
-    async def start(
-        self, fn: Workflow[P, R], /, *args: Any, id: str | None = None, **kwargs: Any
-    ) -> Handle[R]: ...
+    async def start(self, fn: Workflow[P, R], /, *args: Any, id: str | None = None, **kwargs: Any) -> Handle[R]: ...
 
     @overload
     async def start(self, fn: Startable, /, *args: Any, id: str | None = None, **kwargs: Any) -> Handle[Any]: ...
@@ -271,9 +271,7 @@ class Runtime:
         worker is.
         """
         engine = self._local()
-        record = await cast(
-            engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason
-        )
+        record = await cast(engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason)
         # Whether others have written is all that a store can be asked; of our own verdict the engine must be told.
         engine.nudge()
         return record
