@@ -139,6 +139,7 @@ class Runtime:
     check_replay: bool = False
     _engine: LocalEngine | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
+    _modules: set[str] = field(default_factory=set, init=False, repr=False)  # whose functions are registered
     _tokens: list[tuple[Any, Token[Any]]] = field(default_factory=list, init=False, repr=False)
 
     async def __aenter__(self) -> Self:
@@ -180,6 +181,7 @@ class Runtime:
         for variable, token in reversed(self._tokens):
             variable.reset(token)
         self._engine = None
+        self._modules.clear()
         await self._stack.aclose()
 
     @property
@@ -205,8 +207,7 @@ class Runtime:
         ExecutionConflict. Inside a workflow it starts a child, which goes on by itself if the parent ends.
         """
         engine = self.engine
-        for program in _programs_of(sys.modules.get(getattr(fn, "__module__", ""), fn), fn):
-            engine.register(program)
+        self._get_to_know(fn)
         arguments = fn.program.signature.bind(args, kwargs)
         live = current()
         if live is not None:
@@ -214,6 +215,14 @@ class Runtime:
         identity, parent = nested_identity()
         record = await engine.start(fn.program, arguments, id=id or identity, parent_id=parent)
         return Handle(engine, record.id)
+
+    def _get_to_know(self, fn: Startable) -> None:
+        """Register a function, and with it the others of its module, so that their executions can be resumed here."""
+        module = getattr(fn, "__module__", "")
+        others = () if module in self._modules else _programs_of(sys.modules.get(module))
+        self._modules.add(module)
+        for program in (fn.program, *others):
+            self.engine.register(program)
 
     async def _start_child(self, program: Program, arguments: Mapping[str, Any], id: str | None) -> Handle[Any]:
         engine, live = self.engine, current()

@@ -116,9 +116,7 @@ def check_intents(journal: Sequence[Event]) -> None:
     assert not permitted, f"a permit was used up without an intent: {permitted}"
 
 
-def check_effects(
-    journal: Sequence[Event], executions: Sequence[ExecutionRecord], entries: Sequence[Entry]
-) -> None:
+def check_effects(journal: Sequence[Event], executions: Sequence[ExecutionRecord], entries: Sequence[Entry]) -> None:
     """Every outcome had its effect, and every effect of an execution that ended has its outcome or was looked up."""
     ended = {record.id for record in executions if record.status.is_final}
     known = {(event.execution_id, event.op) for event in of_type(journal, *OUTCOMES, "step.verified")}

@@ -130,5 +130,3 @@ def locked(folder: Path) -> Any:
     connection = sqlite3.connect(folder / "assent.db", isolation_level=None, timeout=10)
     connection.execute("BEGIN IMMEDIATE")
     return closing(connection)
-
-

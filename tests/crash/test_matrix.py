@@ -37,7 +37,13 @@ RESULTS: dict[Program, Any] = {
     flows.run_cancelled: None,
 }
 # Where branches or the outside overtake each other, the order of ops differs from run to run.
-ORDERED = {flows.run_sequence, flows.run_race_won, flows.run_governed, flows.run_governed_with_approval, flows.run_timed}
+ORDERED = {
+    flows.run_sequence,
+    flows.run_race_won,
+    flows.run_governed,
+    flows.run_governed_with_approval,
+    flows.run_timed,
+}
 
 
 def name_of(program: Program) -> str:

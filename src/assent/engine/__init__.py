@@ -1,7 +1,7 @@
 """Durable execution of plain async code.
 
-This room owns workflow code and its replay: the deterministic loop, steps, journaled completions, leases. It knows nothing of
-governance, agents or the web; whoever needs more than a step hangs it around steps, or into `hooks`.
+This room owns workflow code and its replay: the deterministic loop, steps, journaled completions, leases. It knows
+nothing of governance, agents or the web; whoever needs more than a step hangs it around steps, or into `hooks`.
 """
 
 from assent.engine.engine import Engine, News, Program, ambient_engine

@@ -196,9 +196,9 @@ class Attempts:
 
     def _record_failure(self, op: StepOp, error: BaseException, notes: Sequence[Note] = ()) -> None:
         text, error = self._told(op, error)
-        type = "step.retried" if op.spec.repeats(op.attempt, error) else "step.failed"
+        kind = "step.retried" if op.spec.repeats(op.attempt, error) else "step.failed"
         now = self._pen.now()
-        self._record(op, now, type, text, notes, partial(self._live.settle, op.index, now, error=error))
+        self._record(op, now, kind, text, notes, partial(self._live.settle, op.index, now, error=error))
 
     def _told(self, op: StepOp, error: BaseException) -> tuple[str, BaseException]:
         text, error = live_failure(error, StepFailed)
@@ -211,7 +211,7 @@ class Attempts:
         self,
         op: StepOp,
         now: float,
-        type: str,
+        kind: str,
         text: str,
         notes: Sequence[Note],
         settle: Action,
@@ -220,7 +220,7 @@ class Attempts:
         blobs = Blobs()
         shown = fit(op.shown, blobs) if op.shown else None
         text = fit(text, blobs)
-        event = Event(self._pen.id, type, now, op.index, op.name, op.attempt, op.started_at, shown, text)
+        event = Event(self._pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
         events = [event, *self._pen.events_of(op.index, notes, now)] if notes else [event]
         self._pen.complete(events, settle, blobs=blobs, sealed=sealed)
 

@@ -12,28 +12,25 @@ from functools import partial
 from typing import Any, Self
 
 from assent.clock import Clock
-from assent.codec import to_json
 from assent.engine.drive import Drive
-from assent.engine.ending import Ending, failed
+from assent.engine.ending import Ending, set_aside
 from assent.engine.engine import Program
 from assent.engine.hooks import Hooks
 from assent.engine.lease import Lease
 from assent.engine.reading import read_journal, read_result
-from assent.engine.texts import Blobs, resolved, unsealed
+from assent.engine.texts import resolved, unsealed
 from assent.engine.waiting import Waiters
 from assent.engine.worker import Lookout
 from assent.errors import (
     LeaseLost,
     RuntimeRequired,
-    StateNotCaptured,
     StoreError,
 )
-from assent.store import Change, Commit, Event, ExecutionRecord, Status, Store, Workflow
+from assent.store import Commit, Event, ExecutionRecord, Status, Store, Workflow
 
 log = logging.getLogger("assent.engine")
 
-# How long (seconds) until an execution is tried again whose code and journal disagreed, or whose store failed.
-TRY_CODE_AGAIN = 30.0
+# How long (seconds) until the store is tried again that failed.
 TRY_STORE_AGAIN = 1.0
 
 # How long (seconds) steps that were cancelled because the process stops may take to clean up.
@@ -172,25 +169,7 @@ class Crew:
         self._forget(drive)
         drive.drop()
         log.error("%s", error)
-        now, blobs = self.clock.now(), Blobs()
-        if isinstance(error, StateNotCaptured):
-            ending = failed(error)
-            commit = Commit(
-                execution_id=drive.id,
-                events=[ending.event(drive.id, now, blobs)],
-                change=ending.change,
-                messages=ending.word(drive.record),
-                blobs=blobs,
-                withdraws=True,
-                unseals=True,
-            )
-        else:
-            waits = to_json([{"for": "code", "error": str(error)}])
-            event = Event(drive.id, "execution.suspended", now, value=waits)
-            is_news = drive.last_event is None or drive.last_event.value != waits
-            change = Change(status=Status.SUSPENDED, wake_at=now + TRY_CODE_AGAIN, release=True, waits=waits)
-            # Without `seen`, mail that nobody can read would make it due again at once.
-            commit = Commit(execution_id=drive.id, events=[event] if is_news else [], change=change, seen=drive.seen)
+        commit = set_aside(drive.record, error, self.clock.now(), said=drive.last_event, seen=drive.seen)
         self.store.append(drive.owner, commit).add_done_callback(partial(self._put_aside, drive, commit.events))
         self._waiters.failed(drive.id, error)
 
@@ -240,7 +219,7 @@ class Crew:
             return await self._claim()
         except LeaseLost:
             self._lease.beat()
-        except Exception as error:  # noqa: BLE001 - the worker loop goes on, whatever is wrong with one thing it found
+        except Exception as error:
             log.warning("cannot look for work: %s", error, exc_info=not isinstance(error, StoreError))
             self._later(self._lookout.nudge)
         return None

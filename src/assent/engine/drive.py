@@ -17,11 +17,12 @@ from assent.engine.ending import Ending, ending_of, failed
 from assent.engine.engine import Program
 from assent.engine.execution import LiveExecution
 from assent.engine.letters import Letters
-from assent.engine.ops import ExecutionInfo, Op, SignalOp, StepOp
-from assent.engine.replay import History, compare, read, replay
-from assent.engine.texts import Blobs, is_withheld
+from assent.engine.ops import Op, SignalOp, StepOp
+from assent.engine.replay import compare, read
+from assent.engine.reviving import arguments_of, has_to_wait, revived, stalled, waits_of
+from assent.engine.texts import Blobs
 from assent.engine.writing import Action, Desk, Pen
-from assent.errors import NonDeterminism, NotDeterministic, StateNotCaptured
+from assent.errors import NonDeterminism, StateNotCaptured
 from assent.store import Change, Event, ExecutionRecord, Message, Status
 
 # A timer that is due this soon (seconds) is waited for in memory: parking costs a commit and a replay.
@@ -90,7 +91,8 @@ class Drive:
         self._given = given
         history = read(events)
         try:
-            live = self._live = self._replayed(history)
+            self._bound = arguments_of(self.record, self._program, given)
+            live = self._live = revived(self.record, self._program, self._bound, history)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one journal must not disturb the others
             self._host.stuck(self, error)
             return
@@ -109,40 +111,6 @@ class Drive:
             elif isinstance(op, SignalOp) and op.index not in self._opened:
                 self._letters.open(op)
         self._go_on()
-
-    def _replayed(self, history: History) -> LiveExecution:
-        live = self._fresh(history)
-        try:
-            replay(live, history)
-        except BaseException:
-            live.discard()
-            raise
-        return live
-
-    def _fresh(self, history: History) -> LiveExecution:
-        record = self.record
-        info = ExecutionInfo(
-            id=self.id,
-            name=record.name,
-            version=record.version,
-            requester=record.requester,
-            parent_id=record.parent_id,
-            started_at=history.started_at or record.created_at,
-        )
-        arguments = self._bound = self._arguments()
-        live = LiveExecution(info, patches=frozenset(history.patches), known_ops=history.known_ops)
-        live.begin(lambda: self._program.main(arguments))
-        return live
-
-    def _arguments(self) -> Mapping[str, Any]:
-        if self._given is not None:
-            return self._given
-        if is_withheld(self.record.arguments):
-            raise StateNotCaptured(
-                f"execution {self.id} of {self.record.name} was called with capture_state=False, so its arguments "
-                "were not kept and nobody can resume it. Call it again, or let it keep its state."
-            )
-        return self._program.signature.decode(self.record.arguments)
 
     # Going on.
 
@@ -190,7 +158,7 @@ class Drive:
     def _check_replay(self, live: LiveExecution, journal: Sequence[Event]) -> None:
         """Replay what is durable so far, and compare with where the living execution stands."""
         try:
-            replayed = self._replayed(read(journal))
+            replayed = revived(self.record, self._program, self._bound, read(journal))
         except NonDeterminism as error:
             self._host.stuck(self, error)
             return
@@ -258,7 +226,7 @@ class Drive:
         if len(live.steps) > len(self._attempts.doubts):
             return
         if live.is_stalled:
-            self._finish(live, failed(self._stalled()))
+            self._finish(live, failed(stalled(self.record)))
             return
         timer = live.next_timer()
         due = timer.due if timer else math.inf
@@ -267,7 +235,7 @@ class Drive:
             return
         is_attended = self.attended > 0
         if self._given is not None and not (is_attended or self._attempts.doubts):
-            self._finish(live, failed(self._not_captured()))
+            self._finish(live, failed(has_to_wait(self.record)))
             return
         state = (tuple(live.signals), tuple(live.timers), tuple(self._attempts.doubts), is_attended)
         if state != self._suspension:
@@ -280,7 +248,7 @@ class Drive:
             if op.index not in self._opened:
                 self._opened.add(op.index)
                 self._pen.note("timer.started", op=op.index, facts={"due": op.due})
-        self.waits = waits = to_json(self._waits(live))
+        self.waits = waits = to_json(waits_of(live, self._attempts.doubts))
         event = Event(self.id, "execution.suspended", now, len(live.ops) - 1, value=waits)
         change = Change(
             status=Status.IN_DOUBT if self._attempts.doubts else Status.SUSPENDED,
@@ -299,29 +267,6 @@ class Drive:
         self._host.waits(self)
         if not self.attended and self._suspension is not None:
             self._suspend(live)  # the caller left while the commit was under way
-
-    def _waits(self, live: LiveExecution) -> list[dict[str, Any]]:
-        """What the execution waits for, for people to read."""
-        found: list[dict[str, Any]] = [{"for": "signal", "name": op.name, "op": i} for i, op in live.signals.items()]
-        found += [{"for": "timer", "due": op.due, "op": i} for i, op in live.timers.items()]
-        found += [{"for": "resolve", "name": op.name, "op": i} for i, op in self._attempts.doubts.items()]
-        return found
-
-    def _not_captured(self) -> StateNotCaptured:
-        return StateNotCaptured(
-            f"{self.record.name} has to wait, and capture_state=False keeps nothing with which it could go on later. "
-            f"Execution {self.id} ends here, without its effect unless that is recorded. Let it keep its state, or "
-            "give its approvers longer than that: timeout_seconds=...",
-            execution_id=self.id,
-            action=self.record.name,
-        )
-
-    def _stalled(self) -> NotDeterministic:
-        return NotDeterministic(
-            f"execution {self.id} of {self.record.name} waits for something that no step, timer or signal will bring, "
-            "such as the result of a thread or a future that nobody completes. Workflow code is replayed, so what it "
-            "waits for must come through a @step, asyncio.sleep() or signal()."
-        )
 
     @property
     def is_waiting(self) -> bool:

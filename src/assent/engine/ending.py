@@ -11,8 +11,11 @@ from assent.engine.engine import Program
 from assent.engine.execution import LiveExecution
 from assent.engine.failure import decode_failure, live_failure
 from assent.engine.texts import Blobs, fit, redacted, withheld
-from assent.errors import ExecutionCancelled, ExecutionFailed
-from assent.store import Change, Event, ExecutionRecord, Message, Status
+from assent.errors import ExecutionCancelled, ExecutionFailed, StateNotCaptured
+from assent.store import Change, Commit, Event, ExecutionRecord, Message, Status
+
+# How long (seconds) until an execution is tried again whose code and journal disagreed.
+TRY_CODE_AGAIN = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +78,27 @@ def _final(program: Program, result: Any) -> tuple[str, Any]:
         return to_json(withheld(returns.canonical(result))), result
     text, value = returns.round_trip(result)
     return text if program.redact is None else redacted(program.redact, text, result), value
+
+
+def set_aside(record: ExecutionRecord, error: Exception, now: float, *, said: Event | None, seen: int) -> Commit:
+    """What is written when an execution cannot go on here: it failed if its values are gone, else it waits for code.
+
+    `said` is the last event of its journal; what it says is not said again. Without `seen`, mail that nobody can read
+    would make it due again at once.
+    """
+    if isinstance(error, StateNotCaptured):
+        ending, blobs = failed(error), Blobs()
+        return Commit(
+            execution_id=record.id,
+            events=[ending.event(record.id, now, blobs)],
+            change=ending.change,
+            messages=ending.word(record),
+            blobs=blobs,
+            withdraws=True,
+            unseals=True,
+        )
+    waits = to_json([{"for": "code", "error": str(error)}])
+    event = Event(record.id, "execution.suspended", now, value=waits)
+    change = Change(status=Status.SUSPENDED, wake_at=now + TRY_CODE_AGAIN, release=True, waits=waits)
+    events = [] if said is not None and said.value == waits else [event]
+    return Commit(execution_id=record.id, events=events, change=change, seen=seen)

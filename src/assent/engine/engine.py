@@ -1,9 +1,10 @@
 """The port to whatever drives executions durably.
 
-An engine keeps a journal for each execution and runs its workflow code as a `LiveExecution`: it takes the ops that the code
-opens (their kind, name and arguments are data), sees to them, journals each completion, and only then hands it back, one
-at a time in journaled order. How it keeps the journal is its own affair: `local` writes it to a store; an engine on top of
-another durable runtime lets that runtime record the completions. `tests/conformance/engine_suite.py` states the behaviour.
+An engine keeps a journal for each execution and runs its workflow code as a `LiveExecution`: it takes the ops that
+the code opens (their kind, name and arguments are data), sees to them, journals each completion, and only then hands
+it back, one at a time in journaled order. How it keeps the journal is its own affair: `local` writes it to a store;
+an engine on top of another durable runtime lets that runtime record the completions.
+`tests/conformance/engine_suite.py` states the behaviour.
 """
 
 from collections.abc import Callable, Coroutine, Mapping
@@ -104,6 +105,6 @@ class Engine(Protocol):
         ...
 
 
-# The engine of the runtime that is open in this context. It is here, and not an argument everywhere, because a decorated
-# function must behave as an ordinary one when nobody has opened a runtime.
+# The engine of the runtime that is open in this context. It is here, and not an argument everywhere, because a
+# decorated function must behave as an ordinary one when nobody has opened a runtime.
 ambient_engine: ContextVar[Engine | None] = ContextVar("ambient_engine", default=None)

@@ -1,8 +1,8 @@
 """One execution in memory: workflow code on its own loop, and the ops that it has open.
 
-Workflow code opens ops (steps, timers, signal waits); whoever drives the execution takes them with `take_opened`, sees to
-them, and hands each completion back with `settle`, `fire` or `receive`, followed by `advance`. This class does no I/O and
-knows no journal, so live and replayed executions are the same thing.
+Workflow code opens ops (steps, timers, signal waits); whoever drives the execution takes them with `take_opened`,
+sees to them, and hands each completion back with `settle`, `fire` or `receive`, followed by `advance`. This class
+does no I/O and knows no journal, so live and replayed executions are the same thing.
 """
 
 import asyncio

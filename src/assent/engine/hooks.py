@@ -35,5 +35,5 @@ class Hooks:
             for event in events:
                 try:
                     watcher(event)
-                except Exception:  # noqa: BLE001 - a watcher must not be able to stop an execution
+                except Exception:
                     log.exception("watcher %r failed on %s", watcher, event.type)

@@ -1,8 +1,8 @@
 """The lease of a process: while it holds, this process alone drives the executions that it owns.
 
-One row stands for the process, and all its executions hang on that row. Whoever finds it expired deletes it and frees them in
-one transaction; every append checks for the row in its own. So a process that was stopped for too long cannot write a word,
-whatever it believes about the time, and a heartbeat costs one row however many executions there are.
+One row stands for the process, and all its executions hang on that row. Whoever finds it expired deletes it and frees
+them in one transaction; every append checks for the row in its own. So a process that was stopped for too long cannot
+write a word, whatever it believes about the time, and a heartbeat costs one row however many executions there are.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from assent.engine.crew import Crew
+from assent.engine.crew import Crew, WorkerSettings
 from assent.engine.drive import Drive
 from assent.engine.engine import News, Program
 from assent.engine.reading import read_execution, read_journal
@@ -18,11 +18,11 @@ from assent.errors import (
 )
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Workflow
 
+__all__ = ["LocalEngine", "WorkerSettings"]
+
 
 class LocalEngine(Crew):
     """Drives executions in this process, on a store that other processes may share."""
-
-    # The port.
 
     def register(self, program: Program) -> None:
         known = self._programs.get(program.workflow)

@@ -1,10 +1,10 @@
 """The deterministic event loop on which workflow code runs.
 
 The idea is that of Temporal's Python SDK: asyncio's primitives (`gather`, `timeout`, `TaskGroup`, `Queue`, ...) are
-built on four things only, `call_soon`, `call_at`, futures and tasks. A loop that offers exactly these, runs its callbacks
-first in first out and takes its time from the journal, behaves the same each time it is fed the same completions in
-the same order. It has no selector: when nothing is ready it returns to its caller instead of waiting, and goes on when
-a completion has been delivered. Everything that would reach the outside world refuses by name.
+built on four things only, `call_soon`, `call_at`, futures and tasks. A loop that offers exactly these, runs its
+callbacks first in first out and takes its time from the journal, behaves the same each time it is fed the same
+completions in the same order. It has no selector: when nothing is ready it returns to its caller instead of waiting,
+and goes on when a completion has been delivered. Everything that would reach the outside world refuses by name.
 
 `drain` must be called from a plain callback of the real loop, never from inside one of its tasks: since Python 3.14 the
 interpreter keeps one current task per thread, whichever loop it belongs to.
@@ -149,7 +149,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self.now
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]  # stricter than typeshed knows: any callable will do
+    def call_soon(  # type: ignore[override]  # typeshed relates the callback to its arguments; here any will do
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle

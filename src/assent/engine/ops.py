@@ -11,7 +11,6 @@ from assent.errors import PermitRefused
 from assent.resilience import Retry
 from assent.store import ApprovalRecord, Permit
 
-
 Redact = Callable[[str, Any], str]
 """Given the JSON of a value and the value, gives the JSON that may be read."""
 
@@ -87,8 +86,18 @@ class StepOp(Op):
     """One attempt of a step."""
 
     __slots__ = (
-        "arguments", "attempt", "cancelled", "future", "key", "notes", "permit", "settled", "shown", "spec", "started_at",
-    )  # fmt: skip
+        "arguments",
+        "attempt",
+        "cancelled",
+        "future",
+        "key",
+        "notes",
+        "permit",
+        "settled",
+        "shown",
+        "spec",
+        "started_at",
+    )
 
     def __init__(self, index: int, spec: StepSpec, arguments: Mapping[str, Any], future: asyncio.Future[Any]) -> None:
         self.index = index

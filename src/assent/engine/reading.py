@@ -1,5 +1,7 @@
 """What the engine reads from a store: journals, arguments and results, as they were before they were shortened."""
 
+from typing import Any
+
 from assent.codec import from_json
 from assent.engine.engine import Program
 from assent.engine.failure import decode_failure
@@ -7,7 +9,6 @@ from assent.engine.replay import ENDINGS
 from assent.engine.texts import filled_in, is_withheld
 from assent.errors import CodecError, ExecutionCancelled, ExecutionFailed, ExecutionNotFound, StateNotCaptured
 from assent.store import Event, ExecutionRecord, Status, Store
-from typing import Any
 
 
 async def read_execution(store: Store, execution_id: str) -> ExecutionRecord:

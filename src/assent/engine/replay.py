@@ -1,10 +1,11 @@
 """From a journal back to the execution that wrote it.
 
-A journal is a list of events in the order in which they became durable. Some of them are *completions*: a step's outcome,
-a timer that fired, a signal taken, a cancellation. Workflow code runs on a loop whose only inputs are completions, and
-when it ran first it was given each of them only after it was in the journal, one at a time. So feeding the same
-completions in the same order to the same code leads to the same place, with the same ops open, however often the
-branches of a `gather` overtook each other while they ran. That is all that replay is; there is no other state.
+A journal is a list of events in the order in which they became durable. Some of them are *completions*: a step's
+outcome, a timer that fired, a signal taken, a cancellation. Workflow code runs on a loop whose only inputs are
+completions, and when it ran first it was given each of them only after it was in the journal, one at a time. So
+feeding the same completions in the same order to the same code leads to the same place, with the same ops open,
+however often the branches of a `gather` overtook each other while they ran. That is all that replay is; there is no
+other state.
 
 The other events matter only where a completion is missing: a `step.started` without an outcome is an effect that may
 have happened, a wait whose opening is journaled must not be opened again.
@@ -14,6 +15,7 @@ same number, kind and name. If it does not, the code has changed (or looked at t
 would do next: NonDeterminism.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -24,7 +26,7 @@ from assent.engine.execution import LiveExecution
 from assent.engine.failure import decode_failure
 from assent.engine.ops import StepOp
 from assent.engine.texts import is_withheld
-from assent.errors import NonDeterminism, StateNotCaptured
+from assent.errors import CodecError, NonDeterminism, StateNotCaptured
 from assent.store import Event
 
 COMPLETIONS = frozenset({
@@ -152,7 +154,10 @@ def _in_detail(live: LiveExecution, index: int) -> str:
         return f"timer for {timer.due}"
     if step is None:
         return f"{live.ops[index]}, not open"
-    return f"step {step.name} with {step.encoded()}" if step.spec.captured else f"step {step.name}"
+    with contextlib.suppress(CodecError):  # then it fails before it is performed, on replay as well
+        if step.spec.captured:
+            return f"step {step.name} with {step.encoded()}"
+    return f"step {step.name}"
 
 
 def _open_step(live: LiveExecution, event: Event) -> StepOp:

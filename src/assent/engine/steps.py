@@ -99,7 +99,7 @@ def _without_stop(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 class Step(Generic[P, R]):
-    """A decorated step. Calling it gives a coroutine, in a workflow as well as outside; `__wrapped__` is the function."""
+    """A decorated step. Calling it gives a coroutine, in a workflow and outside; `__wrapped__` is the function."""
 
     def __init__(self, fn: Callable[P, Any], spec_options: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, fn)

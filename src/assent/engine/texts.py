@@ -33,6 +33,7 @@ def withheld(canonical: bytes | str) -> str:
 
 
 def is_withheld(text: str) -> bool:
+    """Whether a text stands for a value that was not kept."""
     return text.startswith(_WITHHELD)
 
 

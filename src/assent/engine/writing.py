@@ -94,7 +94,7 @@ class Pen:
         self._noted += self.events_of(op, notes, self.now())
 
     def events_of(self, op: int, notes: Iterable[Note], at: float) -> list[Event]:
-        return [Event(self.id, type, at, op, name, value=value) for type, name, value in notes]
+        return [Event(self.id, note.type, at, op, note.name, value=note.value) for note in notes]
 
     def consume(self, seq: int) -> None:
         """Take a message out of the inbox."""

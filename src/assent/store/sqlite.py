@@ -266,9 +266,11 @@ class SqliteStore:
         events: Sequence[Event],
         message: Message | None = None,
     ) -> bool:
-        # Whoever decides in this process need not know who looks out for work in it.
-        self._has_word = self._has_word or message is not None
-        return await self._writer.put(partial(write_decision, approval, verdict, events, message))
+        decided = self._writer.put(partial(write_decision, approval, verdict, events, message))
+        # Whoever decides in this process need not know who looks out for work in it. Said before the commit is on
+        # disk, the word could be taken by a look that does not find it yet.
+        decided.add_done_callback(self._word_was_sent)
+        return await decided
 
     # shared state
 
@@ -289,6 +291,9 @@ class SqliteStore:
             version: int = asked.execute("PRAGMA data_version").fetchone()[0]
         before, self._versions[place] = self._versions[place], version
         return has_word or version != before
+
+    def _word_was_sent(self, _decided: asyncio.Future[bool]) -> None:
+        self._has_word = True
 
     async def check(self) -> list[str]:
         """What is wrong with the file, in SQLite's words; empty if nothing is. Reads all of it, on a thread."""
