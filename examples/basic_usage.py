@@ -4,7 +4,6 @@ python examples/basic_usage.py
 """
 
 import asyncio
-import json
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from assent import (
     Action,
     ApprovalPending,
     ApprovalPolicy,
+    ApprovalRequest,
     AuditPolicy,
     AuthorizationPolicy,
     Outcome,
@@ -110,7 +110,8 @@ async def a_captured_state(url: str) -> None:
     print("   this runtime is closed; the next one could be another process, hours later")
     async with Runtime(url) as runtime:
         [approval] = await runtime.approvals()
-        print(f"   open: {json.loads(approval.request)['title']} for {json.loads(approval.request)['approvers']}")
+        request = ApprovalRequest.from_text(approval.request)
+        print(f"   open: {request.title} for {', '.join(request.approvers)}")
         await runtime.decide(approval.id, approver="lead@company.com", reason="she asked for it")
         handle = runtime.handle(approval.execution_id)
         print(f"   {await handle.result()}")

@@ -31,8 +31,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from assent import Event, Runtime, Status
-from assent.store import ApprovalRecord
+from assent import ApprovalRecord, ApprovalRequest, Event, Runtime, Status
 
 APPLICATION = Path(__file__).with_name("financial_approval_system.py")
 
@@ -219,14 +218,19 @@ class Show:
     async def measured(self, scenario: Scenario) -> dict[str, str]:
         """The facts of one scenario, by what they are called."""
         [approval] = await self.runtime.approvals("granted", scenario.execution_id)
-        request, answer, sent = json.loads(approval.request), scenario.answer, self.sent(scenario.execution_id)
+        request = ApprovalRequest.from_text(approval.request)
+        answer, sent = scenario.answer, self.sent(scenario.execution_id)
+            ApprovalRequest.from_text(approval.request),
+            scenario.answer,
+            self.sent(scenario.execution_id),
+        )
         end = (await self.runtime.handle(scenario.execution_id).events())[-1]
         decided = approval.decided_at or 0.0
         late = decided - answer["at"]
         return {
             "Amount": money(sent[0]),
-            "Approver": ", ".join(request["approvers"]),
-            "Caller waits up to": f"{request['timeout_seconds']:g} s",
+            "Approver": ", ".join(request.approvers),
+            "Caller waits up to": f"{request.timeout_seconds:g} s",
             "Answer": status_line(answer),
             "Response time": f"{answer['seconds']:.2f} s",
             "Decision": f"{abs(late):.2f} s {'after' if late > 0 else 'before'} answer",
@@ -269,15 +273,15 @@ def local(at: float) -> datetime:
 
 def request_panel(approval: ApprovalRecord) -> Panel:
     """The request as it stands in the store, its secrets blanked out."""
-    request = json.loads(approval.request)
+    request = ApprovalRequest.from_text(approval.request)
     facts = {
-        "To": ", ".join(request["approvers"]),
-        "Asked by": request["requester"],
-        "Action": request["action"],
-        **{f"  {name}": str(value) for name, value in request["arguments"].items()},
+        "To": ", ".join(request.approvers),
+        "Asked by": request.requester,
+        "Action": request.action,
+        **{f"  {name}": str(value) for name, value in request.arguments.items()},
         "Approval": approval.id,
         "Open until": f"{local(approval.expires_at or 0):%Y-%m-%d %H:%M:%S}",
-        "Caller waits": f"{request['timeout_seconds']:g} s",
+        "Caller waits": f"{request.timeout_seconds:g} s",
     }
     lines = Table.grid(padding=(0, 2))
     for name, fact in facts.items():

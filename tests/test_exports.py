@@ -6,7 +6,7 @@ import sys
 import assent
 
 PUBLIC: list[str] = """
-NOT_DONE Action ApprovalExpired ApprovalNotFound ApprovalPending ApprovalPolicy ApprovalRejected ApprovalStage
+NOT_DONE Action ApprovalExpired ApprovalNotFound ApprovalPending ApprovalPolicy ApprovalRecord ApprovalRejected ApprovalRequest ApprovalStage
 AssentError AuditPolicy AuthorizationPolicy Clock CodecError Decision DuplicateWorkflow Effect Event
 ExecutionCancelled ExecutionConflict ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts
 GovernanceError Governed Handle InDoubt LeaseLost NonDeterminism NotDeterministic Outcome OutcomeUnknown

@@ -15,11 +15,13 @@ from assent.runtime import Runtime
 from assent.store import Commit, Event, Store
 from assent.store.sqlite import SqliteStore
 from assent.testing import JumpingClock
-from tests.conformance.engine_suite import EngineSuite
+from tests.conformance.engine_suite import EngineSuite, RandomEngineSuite
 
 FOREVER = 1e9
 ENDLESS = 1e7
-WRITES = frozenset({"register", "renew", "retire", "take_over", "create", "claim", "claim_one", "post", "decide", "admit"})
+WRITES = frozenset(
+    {"register", "renew", "retire", "take_over", "create", "claim", "claim_one", "post", "decide", "admit"}
+)
 
 
 class Door:
@@ -144,9 +146,6 @@ class TestInMemory(EngineSuite):
         async with ground_in_memory(replay_check) as ground:
             yield ground
 
-    def ground_of_one_example(self) -> Any:
-        return ground_in_memory()
-
 
 class TestOnFile(EngineSuite):
     """Each runtime of a test opens the file by itself."""
@@ -155,6 +154,10 @@ class TestOnFile(EngineSuite):
     def ground(self, tmp_path: Path, replay_check: bool) -> LocalGround:
         # Commits on a thread would take real time, while the clock jumps.
         return LocalGround(lambda: SqliteStore(tmp_path / "assent.db", loop_budget=math.inf), replay_check)
+
+
+class TestRandomWorkflows(RandomEngineSuite):
+    """Each example has a database in memory of its own."""
 
     def ground_of_one_example(self) -> Any:
         return ground_in_memory()

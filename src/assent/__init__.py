@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from assent.governance import (
         Action,
         ApprovalPolicy,
+        ApprovalRequest,
         ApprovalStage,
         AuditPolicy,
         AuthorizationPolicy,
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
     )
     from assent.resilience import Retry
     from assent.runtime import Handle, Runtime, WorkerSettings
-    from assent.store import Event, ExecutionRecord, Status
+    from assent.store import ApprovalRecord, Event, ExecutionRecord, Status
 
 # What stands above for type checkers, by room. A name is imported when it is first used, so that the command line
 # does not wait for what it does not need.
@@ -148,6 +149,7 @@ ROOMS = {
     "assent.governance": (
         "Action",
         "ApprovalPolicy",
+        "ApprovalRequest",
         "ApprovalStage",
         "AuditPolicy",
         "AuthorizationPolicy",
@@ -174,6 +176,7 @@ ROOMS = {
         "WorkerSettings",
     ),
     "assent.store": (
+        "ApprovalRecord",
         "Event",
         "ExecutionRecord",
         "Status",
@@ -188,7 +191,9 @@ __all__ = [
     "ApprovalNotFound",
     "ApprovalPending",
     "ApprovalPolicy",
+    "ApprovalRecord",
     "ApprovalRejected",
+    "ApprovalRequest",
     "ApprovalStage",
     "AssentError",
     "AuditPolicy",

@@ -20,5 +20,9 @@ class WorkerSuite(Parking, Versions, Stopping, Sharing, Faults, Watching):
     """How executions are driven."""
 
 
-class EngineSuite(CodeSuite, WorldSuite, WorkerSuite, Divergence, Patches, Prefixes):
+class EngineSuite(CodeSuite, WorldSuite, WorkerSuite, Divergence, Patches):
     """The whole behaviour. Each part can be inherited by itself while an engine is being built."""
+
+
+class RandomEngineSuite(Prefixes):
+    """The same for workflows that nobody has thought of. It can be inherited once."""

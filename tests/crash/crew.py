@@ -89,11 +89,10 @@ class Teller(logging.Handler):
 
 
 async def readable(wire: Connection) -> None:
-    loop = asyncio.get_running_loop()
-    came = loop.create_future()
-    loop.add_reader(wire.fileno(), lambda: came.done() or came.set_result(None))
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(wire.fileno(), came.set)
     try:
-        await came
+        await came.wait()
     finally:
         loop.remove_reader(wire.fileno())
 
@@ -106,6 +105,7 @@ class Worker:
     wire: Connection
     heard: list[Word] = field(default_factory=list)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    is_gone: bool = False
 
     @property
     def pid(self) -> int:
@@ -121,6 +121,7 @@ class Worker:
                     while self.wire.poll():
                         self.heard.append(self.wire.recv())
                 except (EOFError, ConnectionResetError):
+                    self.is_gone = True
                     return
                 finally:
                     self.news.notify_all()
@@ -132,6 +133,7 @@ class Worker:
                 for place in range(after, len(self.heard)):
                     if is_meant(self.heard[place]):
                         return place
+                assert not self.is_gone, f"worker {self.pid} has ended and will not say it; it said {self.heard}"
                 after = max(after, len(self.heard))
                 await self.news.wait()
 

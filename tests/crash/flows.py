@@ -1,4 +1,4 @@
-"""Workflows that tell an outside ledger of every effect, and another of all that they have seen; and the programs that run them.
+"""Workflows that tell a ledger of every effect, and another of all that they have seen; and programs that run them.
 
 They run in child processes, each in a folder of its own.
 """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from assent import NonDeterminism
 from assent.codec import from_json
 from assent.engine import ExecutionInfo, LiveExecution, Program
 from assent.engine.replay import COMPLETIONS, ENDINGS, read, replay
@@ -140,16 +141,18 @@ async def check_replays(journal: Iterable[Event], executions: Iterable[Execution
 
 async def outside_of_tasks(call: Callable[[], None]) -> None:
     """Workflow code is run by callbacks of the loop, never within one of its tasks."""
-    done = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(settle, done, call)
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def run() -> None:
+        try:
+            call()
+        except (AssertionError, NonDeterminism) as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    asyncio.get_running_loop().call_soon(run)
     await done
-
-
-def settle(done: asyncio.Future[None], call: Callable[[], None]) -> None:
-    try:
-        done.set_result(call())
-    except Exception as error:
-        done.set_exception(error)
 
 
 def check_replay(program: Program, journal: Sequence[Event], record: ExecutionRecord) -> None:

@@ -104,7 +104,7 @@ async def test_a_store_that_becomes_read_only_fails_clearly_and_goes_on_later(tm
 
 @pytest.mark.parametrize("flow", [flows.branches, flows.governed], ids=lambda flow: flow.name)
 async def test_a_file_that_is_locked_for_longer_than_a_lease_is_waited_for(flow: Any, tmp_path: Path) -> None:
-    async with at_work(tmp_path) as (store, runtime, told), at_work(tmp_path) as (_, _, also_told):
+    async with at_work(tmp_path) as (_, runtime, told), at_work(tmp_path) as (_, _, also_told):
         handle = await runtime.start(flow, id="e")
         with locked(tmp_path):
             assert await result_or_error(handle, 1.0) is None, "nobody can write, and nobody is told that he has"

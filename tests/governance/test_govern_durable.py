@@ -1,7 +1,6 @@
 """`@govern` under a runtime: executions of their own, parts of workflows, steps, methods, requesters."""
 
 import asyncio
-import gc
 from decimal import Decimal
 from typing import Any
 
@@ -454,16 +453,23 @@ async def test_a_method_that_waits_comes_back_to_its_own_object(ground: Ground) 
     assert (results, effects) == (["one sent 1", "other sent 2"], [("one", 1), ("other", 2)])
 
 
-async def test_another_process_brings_its_own_object(ground: Ground) -> None:
-    async def leave_waiting() -> str:
-        try:
-            return await Bank("one").transfer(3)
-        except ApprovalPending as pending:
-            return pending.execution_id
+class Kiosk:
+    """It cannot be remembered without being kept alive: as if it had died with its process."""
 
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @govern(ApprovalPolicy([CFO], timeout_seconds=5))
+    async def transfer(self, amount: int) -> str:
+        return f"{self.name} sent {amount}"
+
+
+async def test_another_process_brings_its_own_object(ground: Ground) -> None:
     async with ground.runtime():
-        waiting = await leave_waiting()
-    gc.collect()
-    async with ground.runtime(Bank("theirs").transfer) as runtime:
+        with pytest.raises(ApprovalPending) as pending:
+            await Kiosk("one").transfer(3)
+    async with ground.runtime(Kiosk("theirs").transfer) as runtime:
         await ground.decide(runtime)
-        assert await runtime.handle(waiting).result() == "theirs sent 3"
+        assert await runtime.handle(pending.value.execution_id).result() == "theirs sent 3"

@@ -99,11 +99,12 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)
         try:
             while ready:
-                handle = ready.popleft()
-                if not handle.cancelled():
-                    # A task that calls exit() bears the SystemExit; whoever awaits it gets it.
-                    with contextlib.suppress(SystemExit):
-                        handle._run()
+                # A task that calls exit() bears the SystemExit; whoever awaits it gets it.
+                with contextlib.suppress(SystemExit):
+                    while ready:
+                        handle = ready.popleft()
+                        if not handle.cancelled():
+                            handle._run()
         finally:
             events._set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)

@@ -85,8 +85,8 @@ class ApprovalRequest:
         return replace(self, approvers=self.escalate_to, escalate_to=(), on_expiry="reject", escalated_at=now)
 
     def to_text(self) -> str:
-        """The request as JSON, the same text in every process."""
-        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        """The request as JSON without what is as usual: the same text in every process."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
         return to_json({**facts, "arguments": dict(self.arguments)})
 
     @classmethod

@@ -1,7 +1,7 @@
 """The test kit: what ships with Assent for tests of what is built on it.
 
-Clocks and loops whose time jumps, a runtime in memory that replays each workflow after every step, an outside world that
-remembers, and processes that are killed at an exact commit. It may import everything; nothing imports it.
+Clocks and loops whose time jumps, a runtime in memory that replays each workflow after every step, an outside world
+that remembers, and processes that are killed at an exact commit. It may import everything; nothing imports it.
 """
 
 from assent.testing.clock import JumpingClock, JumpingLoop, jumping_run

@@ -1,7 +1,7 @@
 """Processes that end without warning at an exact commit, and what comes of it when they are started again.
 
-A program is given a store and does what an application would do with it: it opens a Runtime, starts executions under ids
-of its own choice, and waits for them. Started again after a crash, the same program finds what it had started before.
+A program is given a store and does what an application would do with it: it opens a Runtime, starts executions under
+ids of its own choice, and waits for them. Started again after a crash, it finds what it had started before.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ UNENDING = 1e12
 
 
 def memory_runtime(*, clock: Clock | None = None, check_replay: bool = True, **options: Any) -> Runtime:
-    """A Runtime that keeps everything in memory and replays each workflow after every step; `options` are Runtime's own.
+    """A Runtime that keeps all in memory and replays each workflow after every step; `options` are Runtime's own.
 
     Code that looks at the clock, draws a random number or touches anything else that differs on replay then fails
     with NonDeterminism where it does so. On a `JumpingLoop` timers pass at once, unless another `clock` is given.

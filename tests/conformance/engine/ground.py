@@ -13,7 +13,6 @@ from assent.runtime import Handle, Runtime
 from assent.store import Event
 from assent.testing import JumpingClock, JumpingLoop
 
-
 Say = Callable[[Handle[Any]], Awaitable[None]]
 
 

@@ -65,7 +65,7 @@ class Parking(Suite):
         async def careful() -> str:
             try:
                 return await signal("go", str)
-            except Exception:  # noqa: BLE001 - to see that nothing is raised
+            except Exception:
                 log.append("except")
                 raise
             finally:

@@ -4,7 +4,6 @@ import asyncio
 import threading
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 import pytest
 

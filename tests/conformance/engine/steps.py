@@ -307,7 +307,9 @@ class Failures(Suite):
 
         assert await self.outlives(ground, catches) == ("returned", "so it is")
 
-    @pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("many", [KeyError("x")]), StopAsyncIteration()])
+    @pytest.mark.parametrize(
+        "error", [SystemExit(3), BaseExceptionGroup("many", [KeyError("x")]), StopAsyncIteration()]
+    )
     async def test_odd_exceptions_of_steps_and_workflows_hang_nobody(
         self, ground: Ground, error: BaseException
     ) -> None:
