@@ -220,10 +220,6 @@ class Show:
         [approval] = await self.runtime.approvals("granted", scenario.execution_id)
         request = ApprovalRequest.from_text(approval.request)
         answer, sent = scenario.answer, self.sent(scenario.execution_id)
-            ApprovalRequest.from_text(approval.request),
-            scenario.answer,
-            self.sent(scenario.execution_id),
-        )
         end = (await self.runtime.handle(scenario.execution_id).events())[-1]
         decided = approval.decided_at or 0.0
         late = decided - answer["at"]

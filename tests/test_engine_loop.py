@@ -45,7 +45,8 @@ def test_it_returns_when_everything_waits_and_goes_on_when_fed() -> None:
 def test_cancelled_timers_are_told_of() -> None:
     async def times_out() -> str:
         async with asyncio.timeout(10):
-            return "in time"
+            await asyncio.sleep(0)
+        return "in time"
 
     hand = Hand()
     assert hand.run(times_out()).result() == "in time"
@@ -80,12 +81,15 @@ def test_sets_of_tasks_have_the_same_order_each_time() -> None:
             finally:
                 cancelled.append(i)
 
-        with pytest.raises(ExceptionGroup):
+        async def group_that_fails() -> None:
             async with asyncio.TaskGroup() as group:
                 for i in range(40):
                     group.create_task(member(i))
                 await asyncio.sleep(0)
                 raise ValueError
+
+        with pytest.raises(ExceptionGroup):
+            await group_that_fails()
         return cancelled
 
     orders = [Hand(seed << 10).run(order()).result() for seed in range(5)]
@@ -114,17 +118,17 @@ def test_as_completed_makes_its_tasks_in_the_order_of_the_list() -> None:
 
 
 def test_as_completed_of_what_has_no_order_is_refused() -> None:
-    async def from_generator() -> None:
+    async def from_a_set() -> None:
         works = [asyncio.sleep(0) for _ in range(3)]
         try:
-            for each in asyncio.as_completed(work for work in works):
+            for each in asyncio.as_completed(set(works)):
                 await each
         finally:
             for work in works:
                 work.close()
 
     with pytest.raises(NotDeterministic, match="list"):
-        Hand().run(from_generator()).result()
+        Hand().run(from_a_set()).result()
 
 
 def test_word_from_another_thread_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Journals read back: what is a completion, what is in doubt, what was open, and what does not fit."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -27,23 +27,36 @@ def event(kind: str, op: int | None = None, name: str | None = None, value: Any 
     return Event("x", kind, 101.0, op, name, value=None if value is None else to_json(value), **more)
 
 
-def live_with(main: Callable[[LiveExecution], Any], events: list[Event]) -> LiveExecution:
-    history = read(events)
-    live = LiveExecution(INFO, patches=frozenset(history.patches), known_ops=history.known_ops)
-    live.begin(lambda: main(live))
-    replay(live, history)
-    return live
+Revive = Callable[[Callable[[LiveExecution], Any], list[Event]], LiveExecution]
 
 
-async def two_steps(live: LiveExecution) -> list[str]:
-    return await asyncio.gather(live.run_step(STEP, {}), live.run_step(STEP, {}))
+@pytest.fixture
+def live_with() -> Iterator[Revive]:
+    """Brings workflow code to the end of a journal, and drops it after the test."""
+    lives: list[LiveExecution] = []
+
+    def revive(main: Callable[[LiveExecution], Any], events: list[Event]) -> LiveExecution:
+        history = read(events)
+        live = LiveExecution(INFO, patches=frozenset(history.patches), known_ops=history.known_ops)
+        lives.append(live)
+        live.begin(lambda: main(live))
+        replay(live, history)
+        return live
+
+    yield revive
+    for live in lives:
+        live.discard()
 
 
-async def one_signal(live: LiveExecution) -> str:
+async def two_steps(live: LiveExecution) -> list[Any]:
+    return list(await asyncio.gather(live.run_step(STEP, {}), live.run_step(STEP, {})))
+
+
+async def one_signal(live: LiveExecution) -> Any:
     return await live.wait_signal("word", codec_for(str))
 
 
-def test_completions_are_handed_in_in_their_order() -> None:
+def test_completions_are_handed_in_in_their_order(live_with: Revive) -> None:
     events = [event("step.completed", 1, "work", "second"), event("step.completed", 0, "work", "first")]
     live = live_with(two_steps, events)
     assert live.done
@@ -51,13 +64,13 @@ def test_completions_are_handed_in_in_their_order() -> None:
     assert live.loop.now == 101.0
 
 
-def test_a_prefix_leads_to_the_same_ops() -> None:
+def test_a_prefix_leads_to_the_same_ops(live_with: Revive) -> None:
     live = live_with(two_steps, [event("step.completed", 1, "work", "second")])
     assert list(live.steps) == [0]
     assert live.ops == ["step work", "step work"]
 
 
-def test_errors_are_raised_again() -> None:
+def test_errors_are_raised_again(live_with: Revive) -> None:
     text = encode_failure(ValueError("no"))
     live = live_with(two_steps, [Event("x", "step.failed", 101.0, 0, "work", value=text)])
     assert not live.done
@@ -82,7 +95,7 @@ def test_what_is_known_of_a_step(events: list[Event], begun: set[int], doubts: s
     assert (set(history.begun), set(history.doubts)) == (begun, doubts)
 
 
-def test_the_last_attempt_is_remembered() -> None:
+def test_the_last_attempt_is_remembered(live_with: Revive) -> None:
     live = live_with(two_steps, [event("step.started", 1, "work", attempt=4)])
     assert (live.steps[0].attempt, live.steps[1].attempt) == (1, 4)
 
@@ -99,33 +112,33 @@ def test_the_last_attempt_is_remembered() -> None:
         ([event("execution.suspended", 1, value=[{"for": "timer", "op": 1}])], "timer", "step work"),
     ],
 )
-def test_what_does_not_fit_is_told(events: list[Event], recorded: str, found: str) -> None:
+def test_what_does_not_fit_is_told(events: list[Event], recorded: str, found: str, live_with: Revive) -> None:
     with pytest.raises(NonDeterminism) as raised:
         live_with(two_steps, events)
     assert (raised.value.recorded, raised.value.found) == (recorded, found)
 
 
-def test_values_that_were_not_kept_cannot_be_replayed() -> None:
+def test_values_that_were_not_kept_cannot_be_replayed(live_with: Revive) -> None:
     with pytest.raises(StateNotCaptured):
         live_with(two_steps, [Event("x", "step.completed", 101.0, 0, "work", value="@withheld:abc")])
 
 
-def test_a_message_without_its_wait_goes_to_another_wait_of_that_name() -> None:
+def test_a_message_without_its_wait_goes_to_another_wait_of_that_name(live_with: Revive) -> None:
     async def main(live: LiveExecution) -> list[Any]:
-        async def first() -> str:
+        async def first() -> Any:
             try:
                 async with asyncio.timeout(10):
                     return await live.wait_signal("word", codec_for(str))
             except TimeoutError:
                 return "timeout"
 
-        return await asyncio.gather(first(), live.wait_signal("word", codec_for(str)))
+        return list(await asyncio.gather(first(), live.wait_signal("word", codec_for(str))))
 
     live = live_with(main, [event("timer.fired", 0), event("signal.received", 1, "word", "late")])
     assert live.result() == ["timeout", "late"]
 
 
-def test_a_message_that_nobody_waits_for_any_more_is_kept_for_the_next_wait_it_fits() -> None:
+def test_a_message_that_nobody_waits_for_any_more_is_kept_for_the_next_wait_it_fits(live_with: Revive) -> None:
     async def main(live: LiveExecution) -> list[Any]:
         try:
             async with asyncio.timeout(10):
@@ -142,13 +155,13 @@ def test_a_message_that_nobody_waits_for_any_more_is_kept_for_the_next_wait_it_f
     assert live_with(main, events).result() == ["early"]
 
 
-def test_time_never_steps_back() -> None:
+def test_time_never_steps_back(live_with: Revive) -> None:
     live = live_with(two_steps, [event("step.completed", 0, "work", "x")])
     live.settle(1, 50.0, "y")
     assert live.loop.now == 101.0
 
 
-def test_comparing_finds_where_two_runs_part() -> None:
+def test_comparing_finds_where_two_runs_part(live_with: Revive) -> None:
     async def sleeps(live: LiveExecution) -> None:
         await asyncio.sleep(next(waits))
 
@@ -161,7 +174,7 @@ def test_comparing_finds_where_two_runs_part() -> None:
         compare(first, live_with(one_signal, []))
 
 
-def test_a_patch_is_decided_once() -> None:
+def test_a_patch_is_decided_once(live_with: Revive) -> None:
     async def main(live: LiveExecution) -> list[bool]:
         before = live.patched("p")
         await live.run_step(STEP, {})

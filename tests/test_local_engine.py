@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,9 +15,9 @@ from assent.runtime import Runtime
 from assent.store import Commit, Event, Store
 from assent.store.sqlite import SqliteStore
 from assent.testing import JumpingClock
+from tests.conformance.engine.ground import FOREVER
 from tests.conformance.engine_suite import EngineSuite, RandomEngineSuite
 
-FOREVER = 1e9
 ENDLESS = 1e7
 WRITES = frozenset(
     {"register", "renew", "retire", "take_over", "create", "claim", "claim_one", "post", "decide", "admit"}
@@ -92,16 +92,17 @@ class LocalGround:
         dies_after: int | None = None,
         shares: bool = False,
         grace: float = 0.0,
+        lease: float = FOREVER,
         check_replay: bool | None = None,
         watchers: Any = (),
         **options: Any,
     ) -> AsyncIterator[Runtime]:
         self.dead.clear()
-        settings = WorkerSettings(lease=FOREVER, poll=0.025 if shares else None, grace=grace)
+        settings = WorkerSettings(lease=lease, poll=0.025 if shares else None, grace=grace)
         async with self._opened() as store:
             door = Door(self, store, dies_after)
             runtime = Runtime(
-                store=door,
+                store=cast(Store, door),  # it hands on what it does not have
                 clock=self.clock,
                 workflows=workflows,
                 settings=settings,

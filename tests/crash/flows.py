@@ -1,4 +1,4 @@
-"""Workflows that tell a ledger of every effect, and another of all that they have seen; and programs that run them.
+"""Workflows that tell a ledger of every effect, and another of all that they have seen.
 
 They run in child processes, each in a folder of its own.
 """
@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import resource
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,8 @@ from assent import (
     ApprovalPolicy,
     AuditPolicy,
     Effect,
-    Handle,
     Retry,
     Runtime,
-    Status,
-    StoreUnavailable,
     ValidationPolicy,
     approve,
     execution,
@@ -31,16 +27,13 @@ from assent import (
     step,
     workflow,
 )
-from assent.engine import Workflow, step_scope
-from assent.store import Event
-from assent.store.sqlite import SqliteStore
+from assent.engine import step_scope
 from assent.testing import Ledger
 
 EFFECTS = "effects"
 PAYMENTS = Path("payments")
+NO_LIMIT = resource.RLIM_INFINITY
 SEEN = "seen"  # by workflow code
-WATCHED = "watched"  # by a watcher of the runtime
-RUN = "run"  # the id of the execution that a program starts
 
 here: dict[str, Runtime] = {}
 hanging = asyncio.Event()
@@ -295,130 +288,19 @@ def limit_files(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, highest))
 
 
-async def run_on_a_full_disk(store: SqliteStore) -> Any:
-    """What the caller was told while the disk was full, and the result when there was space again."""
-    async with Runtime(store=store, workflows=[on_a_full_disk], watchers=[watch]) as runtime:
-        handle = await runtime.start(on_a_full_disk, id=RUN)
-        told = await failure_of(handle)
-        durable = [event.type for event in await handle.events()]
-        limit_files(resource.RLIM_INFINITY)
-        return [told, durable, await handle.result()]
+# What they return
 
-
-async def failure_of(handle: Handle[Any]) -> str:
-    try:
-        return f"no failure but {await handle.result()!r}"
-    except StoreUnavailable as error:
-        return str(error)
-
-
-async def run_long_under_a_ceiling(store: SqliteStore) -> Any:
-    return await run_long(SqliteStore(store.location, max_bytes=400_000))
-
-
-async def run_long(store: SqliteStore) -> Any:
-    return await run(store, long)
-
-
-# Programs
-
-
-Outside = Callable[[Runtime, SqliteStore], Awaitable[None]]
-
-
-async def run(store: SqliteStore, flow: Workflow[[], Any], outside: Outside | None = None) -> Any:
-    """Start the execution, or find it again; let the outside do its part; and wait for the result."""
-    async with Runtime(store=store, workflows=[flow, kid], watchers=[watch]) as runtime:
-        here["runtime"] = runtime
-        handle = await runtime.start(flow, id=RUN)
-        if outside is not None:
-            await outside(runtime, store)
-        return await handle.result()
-
-
-def watch(event: Event) -> None:
-    Ledger(WATCHED).enter(f"{event.type} {event.op} {event.name} {event.attempt}", event.execution_id)
-
-
-async def run_sequence(store: SqliteStore) -> Any:
-    return await run(store, in_sequence)
-
-
-async def run_branches(store: SqliteStore) -> Any:
-    return await run(store, branches)
-
-
-async def run_retried(store: SqliteStore) -> Any:
-    return await run(store, retried)
-
-
-async def run_race_won(store: SqliteStore) -> Any:
-    return await run(store, race_won)
-
-
-async def run_race_lost(store: SqliteStore) -> Any:
-    return await run(store, race_lost)
-
-
-async def run_timed(store: SqliteStore) -> Any:
-    return await run(store, timed)
-
-
-async def run_approved(store: SqliteStore) -> Any:
-    return await run(store, approved, grant)
-
-
-async def run_governed(store: SqliteStore) -> Any:
-    return await run(store, governed)
-
-
-async def run_governed_with_approval(store: SqliteStore) -> Any:
-    return await run(store, governed_with_approval, grant)
-
-
-async def run_parent(store: SqliteStore) -> Any:
-    return await run(store, parent)
-
-
-async def run_signalled(store: SqliteStore) -> Any:
-    return await run(store, signalled, send_word)
-
-
-async def run_cancelled(store: SqliteStore) -> Any:
-    return await run(store, cancelled, call_off)
-
-
-async def run_governed_blindly(store: SqliteStore) -> Any:
-    """The result, or that it is in doubt."""
-    async with Runtime(store=store, workflows=[governed_blindly], watchers=[watch]) as runtime:
-        handle = await runtime.start(governed_blindly, id=RUN)
-        await runtime.engine.waiting(RUN)
-        return Status.IN_DOUBT if await handle.status() is Status.IN_DOUBT else await handle.result()
-
-
-async def resolve_governed_blindly(store: SqliteStore) -> Any:
-    """Say of the transfer what the ledger says of it."""
-    async with Runtime(store=store, workflows=[governed_blindly]) as runtime:
-        handle = runtime.handle(RUN)
-        is_done = any(entry.what == "x#1" for entry in Ledger(EFFECTS).entries())
-        await handle.resolve(done=is_done, result="x done" if is_done else None, by="ann@example.com")
-        return await handle.result()
-
-
-async def grant(runtime: Runtime, store: SqliteStore) -> None:
-    await runtime.engine.waiting(RUN)
-    for approval in await runtime.approvals():
-        await runtime.decide(approval.id, approver="ann@example.com")
-
-
-async def send_word(runtime: Runtime, store: SqliteStore) -> None:
-    if not (await runtime.handle(RUN).status()).is_final and not await store.inbox(RUN):
-        await runtime.handle(RUN).signal("word", "yes")
-
-
-async def call_off(runtime: Runtime, store: SqliteStore) -> None:
-    events = await runtime.handle(RUN).events()
-    if any(event.type == "execution.cancelling" for event in events) or await store.inbox(RUN):
-        return  # a second call would interrupt the tidying up
-    await hanging.wait()
-    await runtime.handle(RUN).cancel("enough")
+RESULTS: dict[str, Any] = {
+    "in_sequence": ["a done", "b done", "c done", "d0 done", "d1 done"],
+    "branches": [[f"{number}.{stage} done" for stage in range(3)] for number in range(5)],
+    "retried": ["s0 done", "s1 done", "s2 done", "s3 failed: s3 fell"],
+    "race_won": ["fast done", "faster done", "winner done"],
+    "race_lost": ["before done", "too slow", "far too slow", "after done"],
+    "timed": ["before done", "after done"],
+    "approved": ["before done", "after done"],
+    "governed": ["x done", "y done", "z done"],
+    "governed_with_approval": ["before done", "x done", "after done"],
+    "parent": ["before done", "kid0 done", "kid1 done", "after done"],
+    "signalled": ["yes came done"],
+    "cancelled": None,  # it raises
+}

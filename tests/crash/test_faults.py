@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from assent.store import Event
 from assent.store.sqlite import SqliteStore
 from assent.testing import Ledger, live, survived
 from tests.crash import flows
+from tests.crash.flows import RESULTS
 from tests.crash.journals import check, effects_of, recorded_effects
+from tests.crash.programs import WATCHED, run, run_on_a_full_disk, run_under_a_ceiling
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +29,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_execution_goes_on_when_a_full_disk_has_space_again(tmp_path: Path) -> None:
-    life = survived(flows.run_on_a_full_disk, tmp_path)
+    life = survived(run_on_a_full_disk, tmp_path)
     assert life.error is None
     told, durable, result = life.result
     assert "free some space" in told or "check the permissions of the file and its folder, and the disk" in told
@@ -34,18 +37,18 @@ def test_an_execution_goes_on_when_a_full_disk_has_space_again(tmp_path: Path) -
     assert result == ["before done", "during done", "after done"]
     effects = effects_of(Ledger(tmp_path / flows.EFFECTS).entries())
     assert effects == {("run", "before#1"): 1, ("run", "during#1"): 2, ("run", "after#1"): 1}
-    told_of = [entry.what.partition(" ")[0] for entry in Ledger(tmp_path / flows.WATCHED).entries()]
+    told_of = [entry.what.partition(" ")[0] for entry in Ledger(tmp_path / WATCHED).entries()]
     assert told_of == [event.type for event in life.journal if event.type in set(told_of)]
 
 
 def test_what_was_done_before_a_store_was_full_is_not_done_again(tmp_path: Path) -> None:
-    full = live(flows.run_long_under_a_ceiling, tmp_path)
+    full = live(partial(run_under_a_ceiling, "long"), tmp_path)
     assert full is not None
     assert isinstance(full.error, StoreUnavailable)
     assert "free some space" in str(full.error)
     done = recorded_effects(full.journal)
     assert 5 < done.total() < 30
-    life = survived(flows.run_long, tmp_path)
+    life = survived(partial(run, "long"), tmp_path)
     assert life.result == 600_000
     entries = Ledger(tmp_path / flows.EFFECTS).entries()
     check(life.journal, life.executions, entries)
@@ -85,9 +88,6 @@ async def result_or_error(handle: Handle[Any], limit: float) -> Any:
     return waiting.exception() or waiting.result()
 
 
-BRANCHES = [[f"{number}.{stage} done" for stage in range(3)] for number in range(5)]
-
-
 async def test_a_store_that_becomes_read_only_fails_clearly_and_goes_on_later(tmp_path: Path) -> None:
     async with at_work(tmp_path) as (store, runtime, told):
         handle = await runtime.start(flows.branches, id="e")
@@ -98,7 +98,7 @@ async def test_a_store_that_becomes_read_only_fails_clearly_and_goes_on_later(tm
         with pytest.raises(StoreUnavailable):
             await runtime.start(flows.branches, id="another")
         store._connection.execute("PRAGMA query_only = OFF")
-        assert await handle.result(timeout=20) == BRANCHES
+        assert await handle.result(timeout=20) == RESULTS["branches"]
         await check_nothing_lost(store, handle, told)
 
 
@@ -108,7 +108,7 @@ async def test_a_file_that_is_locked_for_longer_than_a_lease_is_waited_for(flow:
         handle = await runtime.start(flow, id="e")
         with locked(tmp_path):
             assert await result_or_error(handle, 1.0) is None, "nobody can write, and nobody is told that he has"
-        assert len(await handle.result(timeout=20)) in {3, 5}
+        assert await handle.result(timeout=20) == RESULTS[flow.name]
         told = sorted([*told, *also_told], key=lambda event: event.at)
         assert {(event.type, event.op) for event in told} == {(each.type, each.op) for each in await handle.events()}
         check(await handle.events(), [await handle.record()], Ledger(flows.EFFECTS).entries())
@@ -121,7 +121,7 @@ async def test_a_caller_is_told_of_a_file_that_stays_locked_and_the_execution_go
             error = await result_or_error(handle, 10)
             assert isinstance(error, StoreUnavailable)
             assert "locked by another process" in str(error)
-        assert await handle.result(timeout=20) == BRANCHES
+        assert await handle.result(timeout=20) == RESULTS["branches"]
         await check_nothing_lost(store, handle, told)
 
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from assent import Status
 from assent.engine.replay import COMPLETIONS
 from assent.testing import CrashAt, Ledger, Life, Recovery, every_crash, live, survived
-from assent.testing.crashes import MOMENTS, Program
-from tests.crash import flows
+from assent.testing.crashes import MOMENTS
+from tests.crash.flows import EFFECTS, RESULTS, SEEN
 from tests.crash.journals import (
     check,
     check_replays,
@@ -21,53 +21,31 @@ from tests.crash.journals import (
     story,
     story_in_order,
 )
+from tests.crash.programs import WATCHED, resolve_governed_blindly, run, run_governed_blindly
 
-RESULTS: dict[Program, Any] = {
-    flows.run_sequence: ["a done", "b done", "c done", "d0 done", "d1 done"],
-    flows.run_branches: [[f"{number}.{stage} done" for stage in range(3)] for number in range(5)],
-    flows.run_retried: ["s0 done", "s1 done", "s2 done", "s3 failed: s3 fell"],
-    flows.run_race_won: ["fast done", "faster done", "winner done"],
-    flows.run_race_lost: ["before done", "too slow", "far too slow", "after done"],
-    flows.run_timed: ["before done", "after done"],
-    flows.run_approved: ["before done", "after done"],
-    flows.run_governed: ["x done", "y done", "z done"],
-    flows.run_governed_with_approval: ["before done", "x done", "after done"],
-    flows.run_parent: ["before done", "kid0 done", "kid1 done", "after done"],
-    flows.run_signalled: ["yes came done"],
-    flows.run_cancelled: None,
-}
 # Where branches or the outside overtake each other, the order of ops differs from run to run.
-ORDERED = {
-    flows.run_sequence,
-    flows.run_race_won,
-    flows.run_governed,
-    flows.run_governed_with_approval,
-    flows.run_timed,
-}
+ORDERED = {"in_sequence", "race_won", "governed", "governed_with_approval", "timed"}
+
+each_flow = pytest.mark.parametrize("name", RESULTS)
 
 
-def name_of(program: Program) -> str:
-    return program.__name__.removeprefix("run_")
-
-
-each_program = pytest.mark.parametrize("program", RESULTS, ids=name_of)
-
-
-@each_program
-def test_a_crash_at_any_commit_changes_nothing(program: Program, tmp_path: Path) -> None:
+@each_flow
+def test_a_crash_at_any_commit_changes_nothing(name: str, tmp_path: Path) -> None:
+    program = partial(run, name)
     undisturbed = survived(program, tmp_path / "undisturbed")
-    assert undisturbed.result == RESULTS[program]
+    assert undisturbed.result == RESULTS[name]
     crashes = 0
     for recovery in every_crash(program, tmp_path):
         crashes += 1
-        check_same(program, recovery.life, undisturbed)
+        check_same(name, recovery.life, undisturbed)
         check_life(recovery.folder, recovery.life)
         check_what_was_seen(recovery)
     assert crashes > 10
 
 
-@each_program
-def test_crashes_during_the_recovery_change_nothing_either(program: Program, tmp_path: Path) -> None:
+@each_flow
+def test_crashes_during_the_recovery_change_nothing_either(name: str, tmp_path: Path) -> None:
+    program = partial(run, name)
     undisturbed = survived(program, tmp_path / "undisturbed")
     for number in (4, 6):
         crashed = tmp_path / f"crash {number}"
@@ -77,19 +55,20 @@ def test_crashes_during_the_recovery_change_nothing_either(program: Program, tmp
             shutil.copytree(crashed, folder)
             ended = live(program, folder, crash=CrashAt(MOMENTS[again % 2], again))
             life = ended or survived(program, folder)
-            check_same(program, life, undisturbed)
+            check_same(name, life, undisturbed)
             check_life(folder, life)
 
 
-@each_program
-def test_a_process_that_crashes_ever_again_gets_there(program: Program, tmp_path: Path) -> None:
+@each_flow
+def test_a_process_that_crashes_ever_again_gets_there(name: str, tmp_path: Path) -> None:
+    program = partial(run, name)
     undisturbed = survived(program, tmp_path / "undisturbed")
     for moment in MOMENTS:
         folder = tmp_path / moment
         number = 1
         while (ended := live(program, folder, crash=CrashAt(moment, number))) is None:
             number += 1
-        check_same(program, ended, undisturbed)
+        check_same(name, ended, undisturbed)
         check_life(folder, ended)
 
 
@@ -99,16 +78,16 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
 
-def check_same(program: Program, life: Life, undisturbed: Life) -> None:
+def check_same(name: str, life: Life, undisturbed: Life) -> None:
     assert (life.result, repr(life.error)) == (undisturbed.result, repr(undisturbed.error))
     assert story(life.journal) == story(undisturbed.journal)
-    if program in ORDERED:
+    if name in ORDERED:
         assert story_in_order(life.journal) == story_in_order(undisturbed.journal)
 
 
 def check_life(folder: Path, life: Life) -> None:
     """What must hold of the store and the outside, and of a process that was started after a crash."""
-    entries = Ledger(folder / flows.EFFECTS).entries()
+    entries = Ledger(folder / EFFECTS).entries()
     check(life.journal, life.executions, entries)
     again = effects_of(entry for entry in entries if entry.pid == life.pid) & recorded_effects(life.found)
     assert not again, f"ran again though its outcome was journaled: {again}"
@@ -119,10 +98,10 @@ def check_what_was_seen(recovery: Recovery) -> None:
     """Workflow code and watchers of the killed process have seen nothing that was not on disk when it died."""
     found, survivor = recovery.life.found, recovery.life.pid
     values = [str(event.value) for event in found if event.type in COMPLETIONS]
-    for entry in Ledger(recovery.folder / flows.SEEN).entries():
+    for entry in Ledger(recovery.folder / SEEN).entries():
         assert entry.pid == survivor or any(entry.what.rpartition(":")[2] in value for value in values), entry
     told = {f"{event.type} {event.op} {event.name} {event.attempt}" for event in found}
-    watched = Ledger(recovery.folder / flows.WATCHED).entries()
+    watched = Ledger(recovery.folder / WATCHED).entries()
     assert {entry.what for entry in watched if entry.pid != survivor} <= told
 
 
@@ -131,7 +110,7 @@ def check_what_was_seen(recovery: Recovery) -> None:
 
 def test_an_effect_is_in_doubt_exactly_between_its_intent_and_its_outcome(tmp_path: Path) -> None:
     doubts = 0
-    for recovery in every_crash(flows.run_governed_blindly, tmp_path):
+    for recovery in every_crash(run_governed_blindly, tmp_path):
         life, folder = recovery.life, recovery.folder
         is_open = bool(of_type(life.found, "step.started")) and not any(
             event.type == "step.completed" and event.name == "transfer_blindly" for event in life.found
@@ -141,14 +120,14 @@ def test_an_effect_is_in_doubt_exactly_between_its_intent_and_its_outcome(tmp_pa
         if is_open:
             doubts += 1
             assert effects_by(life, folder).keys() & {"x#1", "x#2"} == set()
-            life = survived(flows.resolve_governed_blindly, folder)
+            life = survived(resolve_governed_blindly, folder)
             assert life.result == ["before done", "x done", "after done"]
-        transfers = [entry.what for entry in Ledger(folder / flows.EFFECTS).entries() if entry.what.startswith("x#")]
+        transfers = [entry.what for entry in Ledger(folder / EFFECTS).entries() if entry.what.startswith("x#")]
         assert len(transfers) == 1
         check_life(folder, life)
     assert doubts >= 2
 
 
 def effects_by(life: Life, folder: Path) -> dict[str, int]:
-    entries = [entry for entry in Ledger(folder / flows.EFFECTS).entries() if entry.pid == life.pid]
+    entries = [entry for entry in Ledger(folder / EFFECTS).entries() if entry.pid == life.pid]
     return {what: count for (_, what), count in effects_of(entries).items()}

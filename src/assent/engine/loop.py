@@ -91,24 +91,27 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def drain(self) -> None:
         """Run callbacks until nothing is ready. What workflow code awaits then is for others to complete."""
-        ready = self._ready
         self._draining = True
         outer = events._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._note_generator, self._close_generator)
         events._set_running_loop(self)
         try:
-            while ready:
+            while self._ready:
                 # A task that calls exit() bears the SystemExit; whoever awaits it gets it.
                 with contextlib.suppress(SystemExit):
-                    while ready:
-                        handle = ready.popleft()
-                        if not handle.cancelled():
-                            handle._run()
+                    self._run_ready()
         finally:
             events._set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
             self._draining = False
+
+    def _run_ready(self) -> None:
+        ready = self._ready
+        while ready:
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
     def fire(self, timer: DurableTimer) -> None:
         """Make a timer's callback ready."""

@@ -138,7 +138,9 @@ class Pen:
         if self._consumed:
             parts["consumed"], self._consumed = self._consumed, []
         if self._approvals:
-            parts["approvals"], self._approvals = self._approvals, []
+            approvals, self._approvals = self._approvals, []
+            if not parts.get("withdraws"):  # an execution that ends asks nobody any more
+                parts["approvals"] = approvals
         if self._goes_on:
             self._goes_on = False
             parts.setdefault("change", Change(status=Status.RUNNING))

@@ -88,14 +88,14 @@ def live(program: Program, folder: Path, *, crash: CrashAt | None = None, timeou
     """Run a program in a process of its own, on the store in `folder`. None: it was killed by `crash`.
 
     The process works in `folder`, so what its steps write to the current folder is found there. It takes over at once
-    what a killed process held. The program must be a function of a module that can be imported. A process that
-    takes longer than `timeout` seconds is killed, and TimeoutError raised.
+    what a killed process held. The program must be a function of a module that can be imported, or a
+    `functools.partial` of one. A process that takes longer than `timeout` seconds is killed, and TimeoutError raised.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LIFE).unlink(missing_ok=True)
     # Each process is forked from one that has imported everything, and has no threads that a fork would lose.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, program.__module__])
+    context.set_forkserver_preload([__name__, getattr(program, "func", program).__module__])
     process = context.Process(target=_live, args=(program, folder, crash))
     process.start()
     process.join(timeout)

@@ -1,6 +1,7 @@
 """asyncio's own words in workflow code: each works, and leads to the same end when the process dies at any moment."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
@@ -64,8 +65,9 @@ async def times_out(limit: float) -> str:
     done = []
     try:
         async with asyncio.timeout(limit):
-            for wait in (1, 2, 1000):
-                done.append(await echo(str(wait), wait))
+            done.append(await echo("1", 1))
+            done.append(await echo("2", 2))
+            done.append(await echo("1000", 1000))
     except TimeoutError:
         done.append("timeout")
     return "".join(done)
@@ -219,7 +221,7 @@ async def races_a_signal() -> str:
 
 @workflow
 async def generates() -> list[str]:
-    async def numbers() -> Any:
+    async def numbers() -> AsyncIterator[str]:
         try:
             for i in range(10):
                 yield await echo(str(i))

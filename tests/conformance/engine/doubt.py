@@ -61,10 +61,10 @@ async def crash_in_the_middle(ground: Ground, bank: Bank, pays: Any, *, before: 
     return handle.id
 
 
-async def in_doubt(runtime: Runtime, id: str) -> Handle[Any]:
-    await runtime.engine.waiting(id)
-    assert await runtime.handle(id).status() is Status.IN_DOUBT
-    return runtime.handle(id)
+async def in_doubt(runtime: Runtime, execution_id: str) -> Handle[Any]:
+    await runtime.engine.waiting(execution_id)
+    assert await runtime.handle(execution_id).status() is Status.IN_DOUBT
+    return runtime.handle(execution_id)
 
 
 class Doubt(Suite):
@@ -81,20 +81,20 @@ class Doubt(Suite):
 
     async def test_verify_finds_the_outcome(self, ground: Ground, bank: Bank) -> None:
         pays = paying(bank, verify=bank.look_up)
-        id = await crash_in_the_middle(ground, bank, pays)
+        execution_id = await crash_in_the_middle(ground, bank, pays)
         async with ground.runtime(pays) as runtime:
-            assert await runtime.handle(id).result() == "found bob"
-            assert "step.verified" in types(await runtime.handle(id).events())
+            assert await runtime.handle(execution_id).result() == "found bob"
+            assert "step.verified" in types(await runtime.handle(execution_id).events())
         (effect,) = bank.asked
-        assert (effect.name, effect.arguments, effect.execution_id) == ("transfer", {"to": "bob"}, id)
+        assert (effect.name, effect.arguments, effect.execution_id) == ("transfer", {"to": "bob"}, execution_id)
         assert bank.done == ["bob"]
 
     async def test_verify_lets_it_happen_if_it_has_not(self, ground: Ground, bank: Bank) -> None:
         pays = paying(bank, verify=bank.look_up)
-        id = await crash_in_the_middle(ground, bank, pays, before=True)
+        execution_id = await crash_in_the_middle(ground, bank, pays, before=True)
         async with ground.runtime(pays) as runtime:
-            assert await runtime.handle(id).result() == "sent to bob"
-            events = await runtime.handle(id).events()
+            assert await runtime.handle(execution_id).result() == "sent to bob"
+            events = await runtime.handle(execution_id).events()
         assert bank.done == ["bob"]
         assert types(events, "step") == ["step.started", "step.verified", "step.started", "step.completed"]
 
@@ -102,9 +102,9 @@ class Doubt(Suite):
     async def test_a_person_says_that_it_was_done(self, ground: Ground, bank: Bank, answer: Any) -> None:
         bank.answer = answer
         pays = paying(bank, verify=bank.look_up) if answer else paying(bank, once=True)
-        id = await crash_in_the_middle(ground, bank, pays)
+        execution_id = await crash_in_the_middle(ground, bank, pays)
         async with ground.runtime(pays) as runtime:
-            handle = await in_doubt(runtime, id)
+            handle = await in_doubt(runtime, execution_id)
             assert (await handle.record()).waits.count('"resolve"') == 1
             await handle.resolve(done=True, result="seen in the books", by="ann")
             assert await handle.result() == "seen in the books"
@@ -114,29 +114,29 @@ class Doubt(Suite):
 
     async def test_a_person_says_that_it_was_not_done(self, ground: Ground, bank: Bank) -> None:
         pays = paying(bank, once=True)
-        id = await crash_in_the_middle(ground, bank, pays, before=True)
+        execution_id = await crash_in_the_middle(ground, bank, pays, before=True)
         async with ground.runtime(pays) as runtime:
-            handle = await in_doubt(runtime, id)
+            handle = await in_doubt(runtime, execution_id)
             await handle.resolve(done=False)
             assert await handle.result() == "sent to bob"
         assert bank.done == ["bob"]
 
     async def test_doubt_survives_restarts_and_is_never_just_run_again(self, ground: Ground, bank: Bank) -> None:
         pays = paying(bank, once=True)
-        id = await crash_in_the_middle(ground, bank, pays)
+        execution_id = await crash_in_the_middle(ground, bank, pays)
         for _ in range(3):
             async with ground.runtime(pays, dies=True) as runtime:
-                await in_doubt(runtime, id)
+                await in_doubt(runtime, execution_id)
         async with ground.runtime(pays) as runtime:
-            await (await in_doubt(runtime, id)).resolve(done=True, result="yes")
-            assert await runtime.handle(id).result() == "yes"
+            await (await in_doubt(runtime, execution_id)).resolve(done=True, result="yes")
+            assert await runtime.handle(execution_id).result() == "yes"
         assert bank.done == ["bob"]
 
     async def test_what_does_not_settle_the_doubt_is_refused(self, ground: Ground, bank: Bank) -> None:
         pays = paying(bank, once=True)
-        id = await crash_in_the_middle(ground, bank, pays)
+        execution_id = await crash_in_the_middle(ground, bank, pays)
         async with ground.runtime(pays) as runtime:
-            handle = await in_doubt(runtime, id)
+            handle = await in_doubt(runtime, execution_id)
             await handle.resolve(done=True, result={"not": "a text"})
             await handle.resolve(done=True, result="other", step="another step")
             await handle.resolve(done=True, result="right", step="transfer")
@@ -190,13 +190,13 @@ class Doubt(Suite):
             return await improves()
 
         async with ground.runtime(runs) as runtime:
-            id = (await runtime.start(runs)).id
-            await in_doubt(runtime, id)
+            execution_id = (await runtime.start(runs)).id
+            await in_doubt(runtime, execution_id)
         results.pop(0)
         async with ground.runtime(runs, dies=True) as runtime:
-            await runtime.handle(id).resolve(done=False)
+            await runtime.handle(execution_id).resolve(done=False)
         async with ground.runtime(runs) as runtime:
-            assert await runtime.handle(id).result() == "fine"
+            assert await runtime.handle(execution_id).result() == "fine"
 
     async def test_an_interrupted_effect_is_looked_up(self, ground: Ground, bank: Bank) -> None:
         pays = paying(bank, verify=bank.look_up, timeout=5)
@@ -235,13 +235,13 @@ class Doubt(Suite):
             return await bank.look_up(effect)
 
         pays = paying(bank, verify=look_up)
-        id = await crash_in_the_middle(ground, bank, pays)
+        execution_id = await crash_in_the_middle(ground, bank, pays)
         async with ground.runtime(pays) as runtime:
             await looked.wait()
-            await runtime.handle(id).cancel("enough")
+            await runtime.handle(execution_id).cancel("enough")
             with pytest.raises(Exception, match="enough"):
-                await runtime.handle(id).result()
-            assert "step.completed" in types(await runtime.handle(id).events())
+                await runtime.handle(execution_id).result()
+            assert "step.completed" in types(await runtime.handle(execution_id).events())
 
     async def test_attempts_are_counted_through_repetitions(self, ground: Ground, bank: Bank) -> None:
         @step(name="transfer", verify=bank.look_up, retry=Retry(2, initial=1))
@@ -258,12 +258,14 @@ class Doubt(Suite):
                 await asyncio.sleep(60)
                 return "gave up"
 
-        id = await crash_in_the_middle(ground, bank, pays, before=True)
+        execution_id = await crash_in_the_middle(ground, bank, pays, before=True)
         async with ground.runtime(pays, dies=True) as runtime:
-            await runtime.engine.waiting(id)
+            await runtime.engine.waiting(execution_id)
         async with ground.runtime(pays) as runtime:
-            assert await runtime.handle(id).result() == "gave up"
-            attempts = [each.attempt for each in await runtime.handle(id).events() if each.type == "step.started"]
+            assert await runtime.handle(execution_id).result() == "gave up"
+            attempts = [
+                each.attempt for each in await runtime.handle(execution_id).events() if each.type == "step.started"
+            ]
             assert attempts == [1, 2]
 
     async def test_a_once_only_effect_outlives_any_crash_and_happens_once(self, ground: Ground, bank: Bank) -> None:

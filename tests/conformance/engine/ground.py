@@ -1,7 +1,6 @@
 """What the suite needs of an engine under test, and the words in which its tests are written."""
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -12,6 +11,9 @@ from assent.errors import StoreError
 from assent.runtime import Handle, Runtime
 from assent.store import Event
 from assent.testing import JumpingClock, JumpingLoop
+
+# Seconds after which nothing is left to happen but heartbeats.
+FOREVER = 1e9
 
 Say = Callable[[Handle[Any]], Awaitable[None]]
 
@@ -30,6 +32,7 @@ class Ground(Protocol):
         dies_after: int | None = None,  # it ends as if killed, when so much has been written
         shares: bool = False,  # it looks out for what others write
         grace: float = 0.0,
+        lease: float = FOREVER,
         **options: Any,
     ) -> AbstractAsyncContextManager[Runtime]: ...
 
@@ -44,6 +47,12 @@ class Ground(Protocol):
     def in_memory(self, runtime: Runtime) -> set[str]:
         """The executions that a runtime has in memory."""
         ...
+
+
+async def forgotten(ground: Ground, runtime: Runtime) -> None:
+    """Return when a runtime has nothing in memory any more."""
+    while ground.in_memory(runtime):  # noqa: ASYNC110 - an engine need not tell of it
+        await asyncio.sleep(0.01)
 
 
 class Suite:
@@ -70,30 +79,35 @@ class Suite:
         """
         async with ground.runtime(fn) as runtime:
             expected = await outcome(await start(runtime, fn, args, say, "undisturbed", set()))
-        for deaths in itertools.count(1):
-            id = f"dies after {deaths}"
+        has_died, deaths = True, 0
+        while has_died:
+            deaths += 1
+            execution_id = f"dies after {deaths}"
             said: set[int] = set()
             async with ground.runtime(fn, dies_after=deaths) as runtime:
-                life = asyncio.ensure_future(self._life(runtime, fn, args, say, id, said))
+                life = asyncio.ensure_future(self._life(runtime, fn, args, say, execution_id, said))
                 death = asyncio.ensure_future(ground.dead.wait())
                 await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
                 has_died = ground.dead.is_set()
                 for each in (life, death):
                     each.cancel()
                 (found, _) = await asyncio.gather(life, death, return_exceptions=True)
-            if not has_died:
-                assert found == expected
-                return expected
-            async with ground.runtime(fn) as runtime:
-                found = await self._life(runtime, fn, args, say, id, said)
+            if has_died:
+                async with ground.runtime(fn) as runtime:
+                    found = await self._life(runtime, fn, args, say, execution_id, said)
             assert found == expected, f"{found} after it died after {deaths} commits"
+        return expected
 
-    async def _life(self, runtime: Runtime, fn: Any, args: Any, say: Sequence[Say], id: str, said: set[int]) -> Any:
-        return await outcome(await start(runtime, fn, args, say, id, said))
+    async def _life(
+        self, runtime: Runtime, fn: Any, args: Any, say: Sequence[Say], execution_id: str, said: set[int]
+    ) -> Any:
+        return await outcome(await start(runtime, fn, args, say, execution_id, said))
 
 
-async def start(runtime: Runtime, fn: Any, args: Any, say: Sequence[Say], id: str, said: set[int]) -> Handle[Any]:
-    handle = await runtime.start(fn, *args, id=id)
+async def start(
+    runtime: Runtime, fn: Any, args: Any, say: Sequence[Say], execution_id: str, said: set[int]
+) -> Handle[Any]:
+    handle = await runtime.start(fn, *args, id=execution_id)
     for place, word in enumerate(say):
         if place not in said:
             said.add(place)  # if it is cancelled on the way, the word has still been given

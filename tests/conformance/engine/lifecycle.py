@@ -10,7 +10,7 @@ import pytest
 from assent import Effect, Retry, execution, signal, step, workflow
 from assent.errors import ExecutionCancelled, StoreError
 from assent.store import Event, Status
-from tests.conformance.engine.ground import Ground, Suite, types
+from tests.conformance.engine.ground import Ground, Suite, forgotten, types
 
 
 @step
@@ -54,9 +54,9 @@ class Parking(Suite):
             "execution.completed",
         ]
 
-    async def events_of(self, ground: Ground, fn: Any, id: str) -> list[Event]:
+    async def events_of(self, ground: Ground, fn: Any, execution_id: str) -> list[Event]:
         async with ground.runtime(fn) as runtime:
-            return await runtime.handle(id).events()
+            return await runtime.handle(execution_id).events()
 
     async def test_finally_and_except_of_parked_code_do_not_run(self, ground: Ground) -> None:
         log: list[str] = []
@@ -88,8 +88,7 @@ class Parking(Suite):
             assert (await runtime.handle(record.id).record()).owner is not None
             await engine.leave(record.id)
             await engine.leave(record.id)
-            while ground.in_memory(runtime):
-                await asyncio.sleep(0.01)
+            await forgotten(ground, runtime)
             assert (await runtime.handle(record.id).record()).owner is None
             await runtime.handle(record.id).signal("more", "b")
             assert await engine.result(record.id) == "ab"
@@ -103,8 +102,7 @@ class Parking(Suite):
                 if (await engine.execution(record.id)).status is Status.SUSPENDED:
                     break
             await engine.leave(record.id)
-            while ground.in_memory(runtime):
-                await asyncio.sleep(0.01)
+            await forgotten(ground, runtime)
 
     async def test_a_second_caller_keeps_it_when_the_first_leaves(self, ground: Ground) -> None:
         async with ground.runtime(waits, worker=False) as runtime:
@@ -149,16 +147,16 @@ class Versions(Suite):
 
         old, new = make(1), make(2)
         async with ground.runtime(old) as runtime:
-            id = (await runtime.start(old)).id
-            await runtime.engine.waiting(id)
+            execution_id = (await runtime.start(old)).id
+            await runtime.engine.waiting(execution_id)
         async with ground.runtime(new) as runtime:
-            await runtime.handle(id).signal("go", "on")
+            await runtime.handle(execution_id).signal("go", "on")
             fresh = await runtime.start(new)
             await fresh.signal("go", "on")
             assert await fresh.result() == "2 on"
-            assert await runtime.handle(id).status() is Status.SUSPENDED
+            assert await runtime.handle(execution_id).status() is Status.SUSPENDED
         async with ground.runtime(old, new) as runtime:
-            assert await runtime.handle(id).result() == "1 on"
+            assert await runtime.handle(execution_id).result() == "1 on"
 
 
 class Stopping(Suite):
@@ -178,11 +176,11 @@ class Stopping(Suite):
             return [await slow("a"), await slow("b")]
 
         async with ground.runtime(two, grace=60.0) as runtime:
-            id = (await runtime.start(two)).id
+            execution_id = (await runtime.start(two)).id
             await begun.wait()
         assert done == ["a"]
         async with ground.runtime(two) as runtime:
-            assert await runtime.handle(id).result() == ["a", "b"]
+            assert await runtime.handle(execution_id).result() == ["a", "b"]
         assert done == ["a", "b"]
 
     async def test_a_step_that_takes_longer_is_cancelled_and_repeated_elsewhere(self, ground: Ground) -> None:
@@ -201,11 +199,11 @@ class Stopping(Suite):
             return await slow()
 
         async with ground.runtime(runs, grace=1.0) as runtime:
-            id = (await runtime.start(runs)).id
+            execution_id = (await runtime.start(runs)).id
             await first.wait()
         async with ground.runtime(runs) as runtime:
-            assert await runtime.handle(id).result() == "done"
-        assert begun == [id, id]
+            assert await runtime.handle(execution_id).result() == "done"
+        assert begun == [execution_id, execution_id]
 
     async def test_those_who_wait_are_told(self, ground: Ground) -> None:
         async with ground.runtime(waits) as runtime:
@@ -219,11 +217,11 @@ class Stopping(Suite):
 class Sharing(Suite):
     async def test_word_given_in_one_process_wakes_the_worker_in_another(self, ground: Ground) -> None:
         async with ground.runtime(waits, shares=True) as one, ground.runtime(shares=True, worker=False) as other:
-            id = (await one.start(waits, "a")).id
-            await one.engine.waiting(id)
+            execution_id = (await one.start(waits, "a")).id
+            await one.engine.waiting(execution_id)
             before = ground.clock.now()
-            await other.handle(id).signal("more", "b")
-            assert await other.handle(id).result() == "ab"
+            await other.handle(execution_id).signal("more", "b")
+            assert await other.handle(execution_id).result() == "ab"
             assert ground.clock.now() - before < 0.1
 
     async def test_a_client_starts_and_a_worker_finishes(self, ground: Ground) -> None:
@@ -251,20 +249,62 @@ class Sharing(Suite):
             return await acts()
 
         async with ground.runtime(runs) as stopped:
-            id = (await stopped.start(runs)).id
+            execution_id = (await stopped.start(runs)).id
             await entered.wait()
             await ground.expire_leases()
             async with ground.runtime(runs) as other:
-                assert await other.handle(id).result() == "in time"
+                assert await other.handle(execution_id).result() == "in time"
                 go_on.set()
-                while ground.in_memory(stopped):
-                    await asyncio.sleep(0.01)
-            assert await stopped.handle(id).result() == "in time"
-            events = await stopped.handle(id).events()
+                await forgotten(ground, stopped)
+            assert await stopped.handle(execution_id).result() == "in time"
+            events = await stopped.handle(execution_id).events()
             assert types(events, "step", "execution.completed") == ["step.completed", "execution.completed"]
             # It goes on under a new lease.
             handle = await stopped.start(runs)
             assert await handle.result() == "in time"
+
+    async def test_a_process_that_was_stopped_before_an_effect_renews_its_lease_first(self, ground: Ground) -> None:
+        done: list[str] = []
+        pays = self.paying_once(done)
+
+        def stop_for_long(event: Event) -> None:
+            if event.type == "step.started":
+                ground.clock.advance(100)
+
+        async with ground.runtime(pays, lease=10, watchers=[stop_for_long]) as runtime:
+            handle = await runtime.start(pays)
+            assert await handle.result() == "paid"
+        assert done == ["paid"]
+
+    async def test_a_process_that_lost_its_lease_before_an_effect_leaves_it_alone(self, ground: Ground) -> None:
+        done: list[str] = []
+        pays = self.paying_once(done)
+        expiring: list[asyncio.Task[None]] = []
+
+        def stop_for_too_long(event: Event) -> None:
+            if event.type == "step.started":
+                ground.clock.advance(100)
+                expiring.append(asyncio.ensure_future(ground.expire_leases()))
+
+        async with ground.runtime(pays, lease=10, watchers=[stop_for_too_long]) as runtime:
+            handle = await runtime.start(pays)
+            await runtime.engine.waiting(handle.id)
+            assert await handle.status() is Status.IN_DOUBT
+            await asyncio.gather(*expiring)
+        assert done == []
+
+    @staticmethod
+    def paying_once(done: list[str]) -> Any:
+        @step(once=True)
+        async def pay() -> str:
+            done.append("paid")
+            return "paid"
+
+        @workflow
+        async def pays() -> str:
+            return await pay()
+
+        return pays
 
     async def test_a_start_finds_the_lease_lost_and_takes_a_new_one(self, ground: Ground) -> None:
         @workflow
@@ -329,7 +369,7 @@ class Faults(Suite):
 
     @pytest.mark.parametrize("at", range(1, 6))
     async def test_it_goes_on_wherever_the_store_fails(self, ground: Ground, at: int) -> None:
-        async def look_up(effect: Effect) -> str:
+        async def look_up(effect: Effect) -> Any:
             return effect.arguments["text"]
 
         @step(verify=look_up)
@@ -405,7 +445,7 @@ class Watching(Suite):
             raise PermissionError(f"{info.name} may not {name} {arguments['text']}")
 
         async with ground.runtime(runs, gates=[veto]) as runtime:
-            with pytest.raises(PermissionError, match="runs may not .*acts a"):
+            with pytest.raises(PermissionError, match=r"runs may not .*acts a"):
                 await (await runtime.start(runs)).result()
         assert done == []
 

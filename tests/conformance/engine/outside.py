@@ -72,7 +72,7 @@ class Signals(Suite):
                 except TimeoutError:
                     return "timeout"
 
-            return await asyncio.gather(first(), signal("word", str))
+            return list(await asyncio.gather(first(), signal("word", str)))
 
         async with ground.runtime(impatient) as runtime:
             handle = await runtime.start(impatient)
@@ -171,7 +171,7 @@ class Cancellation(Suite):
     @pytest.mark.parametrize("waiting", ["sleep", "signal", "both"])
     async def test_it_reaches_what_waits_wherever_the_process_dies(self, ground: Ground, waiting: str) -> None:
         @workflow
-        async def waits() -> str:
+        async def waits() -> None:
             try:
                 await asyncio.gather(*([asyncio.sleep(1e9)] if waiting != "signal" else []), signal("never"))
             finally:

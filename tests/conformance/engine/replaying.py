@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -58,21 +59,21 @@ class Divergence(Changing):
             await signal("go")
             return found
 
-        id = await self.parked(ground, original)
+        execution_id = await self.parked(ground, original)
         async with ground.runtime(changed) as runtime:
-            result = asyncio.ensure_future(runtime.handle(id).result())
+            result = asyncio.ensure_future(runtime.handle(execution_id).result())
             await asyncio.sleep(0)
-            await runtime.handle(id).signal("go")
+            await runtime.handle(execution_id).signal("go")
             with pytest.raises(NonDeterminism) as raised:
                 await result
             assert (raised.value.recorded, raised.value.found) == ("step one", "step two")
             assert "new version" in str(raised.value)
             assert 'patched("name")' in str(raised.value)
-            record = await runtime.handle(id).record()
+            record = await runtime.handle(execution_id).record()
             assert record.status is Status.SUSPENDED
             assert '"for":"code"' in record.waits
         async with ground.runtime(original) as runtime:
-            assert await runtime.handle(id).result() == "onetwo"
+            assert await runtime.handle(execution_id).result() == "onetwo"
 
     @pytest.mark.parametrize("wait", ["another signal", "sleep", "step", "nothing"])
     async def test_what_it_waited_for_is_compared_too(self, ground: Ground, original: Any, wait: str) -> None:
@@ -87,11 +88,11 @@ class Divergence(Changing):
                 await two()
             return found
 
-        id = await self.parked(ground, original)
+        execution_id = await self.parked(ground, original)
         async with ground.runtime(changed) as runtime:
-            result = asyncio.ensure_future(runtime.handle(id).result())
+            result = asyncio.ensure_future(runtime.handle(execution_id).result())
             await asyncio.sleep(0)
-            await runtime.handle(id).signal("other")
+            await runtime.handle(execution_id).signal("other")
             with pytest.raises(NonDeterminism):
                 await result
 
@@ -100,12 +101,12 @@ class Divergence(Changing):
         async def changed() -> str:
             return await two()
 
-        id = await self.parked(ground, original)
+        execution_id = await self.parked(ground, original)
         async with ground.runtime(changed) as runtime:
             for _ in range(3):
-                await runtime.handle(id).signal("other")
+                await runtime.handle(execution_id).signal("other")
                 await asyncio.sleep(100)
-            events = types(await runtime.handle(id).events(), "execution")
+            events = types(await runtime.handle(execution_id).events(), "execution")
         assert events == ["execution.started", "execution.suspended", "execution.suspended"]
 
     async def test_the_replay_check_catches_what_changes_from_run_to_run(self, ground: Ground) -> None:
@@ -138,15 +139,15 @@ class Patches(Changing):
         self, ground: Ground, original: Any, changed: Any
     ) -> None:
         async with ground.runtime(original) as runtime:
-            id = (await runtime.start(original)).id
-            await runtime.engine.waiting(id)
+            execution_id = (await runtime.start(original)).id
+            await runtime.engine.waiting(execution_id)
         for _ in range(2):
             async with ground.runtime(changed) as runtime:
-                await runtime.handle(id).signal("other")
-                await runtime.engine.waiting(id)
+                await runtime.handle(execution_id).signal("other")
+                await runtime.engine.waiting(execution_id)
         async with ground.runtime(changed) as runtime:
-            await runtime.handle(id).signal("go")
-            assert await runtime.handle(id).result() == "onetwo"
+            await runtime.handle(execution_id).signal("go")
+            assert await runtime.handle(execution_id).result() == "onetwo"
 
     async def test_new_executions_take_the_new_path(self, ground: Ground, changed: Any) -> None:
         say = [partial(Handle.signal, name="go")]
@@ -165,14 +166,14 @@ class Patches(Changing):
             return found + await two()
 
         async with ground.runtime(original) as runtime:
-            id = (await runtime.start(original)).id
-            await runtime.engine.waiting(id)
+            execution_id = (await runtime.start(original)).id
+            await runtime.engine.waiting(execution_id)
         async with ground.runtime(changed) as runtime:
-            await runtime.handle(id).signal("go")
+            await runtime.handle(execution_id).signal("go")
             await asyncio.sleep(1)
         async with ground.runtime(changed) as runtime:
-            await runtime.handle(id).signal("again")
-            assert await runtime.handle(id).result() == "onewarnedtwo"
+            await runtime.handle(execution_id).signal("again")
+            assert await runtime.handle(execution_id).result() == "onewarnedtwo"
 
     async def test_a_loop_stays_on_the_path_on_which_it_began(self, ground: Ground) -> None:
         @named
@@ -194,14 +195,14 @@ class Patches(Changing):
             return text
 
         async with ground.runtime(old) as runtime:
-            id = (await runtime.start(old)).id
-            await runtime.engine.waiting(id)
+            execution_id = (await runtime.start(old)).id
+            await runtime.engine.waiting(execution_id)
         for _ in range(3):
             async with ground.runtime(new) as runtime:
-                await runtime.handle(id).signal("go")
+                await runtime.handle(execution_id).signal("go")
                 await asyncio.sleep(1)
         async with ground.runtime(new) as runtime:
-            assert await runtime.handle(id).result() == "aaa"
+            assert await runtime.handle(execution_id).result() == "aaa"
             assert await self.finished_with(runtime, new) == "a!a!a!"
 
     async def finished_with(self, runtime: Any, fn: Any) -> Any:
@@ -222,50 +223,75 @@ async def work(name: str, wait: int) -> str:
     return name
 
 
-async def follow(plan: Plan, path: str) -> str:
+async def follow(plan: Plan, path: str) -> Any:
     """Workflow code made of one plan; what it returns tells what happened in which order."""
     kind, detail = plan
-    match kind:
-        case "step":
-            try:
-                return await work(path, detail)
-            except ValueError as error:
-                return f"!{error}"
-        case "sleep":
-            await asyncio.sleep(detail)
-            return f"{path} slept"
-        case "signal":
-            return f"{path} {await signal('word', str)}"
-        case "timeout":
-            limit, inner = detail
-            try:
-                async with asyncio.timeout(limit):
-                    return await follow(inner, path)
-            except TimeoutError:
-                return f"{path} timeout {await work(path, 0)}"
-        case "sequence":
-            return " ".join([await follow(each, f"{path}{i}") for i, each in enumerate(detail)])
-        case "gather":
-            log: list[str] = []
+    return await FOLLOW[kind](detail, path)
 
-            async def branch(i: int, each: Plan) -> None:
-                log.append(await follow(each, f"{path}{i}"))
 
-            await asyncio.gather(*(branch(i, each) for i, each in enumerate(detail)))
-            return f"[{' '.join(log)}]"
-        case _:
-            tasks = [asyncio.create_task(follow(each, f"{path}{i}"), name=str(i)) for i, each in enumerate(detail)]
-            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            if pending:
-                await asyncio.wait(pending)
-            return f"{'+'.join(task.result() for task in done)} of {len(tasks)}"
+async def follow_step(wait: int, path: str) -> str:
+    try:
+        return await work(path, wait)
+    except ValueError as error:
+        return f"!{error}"
+
+
+async def follow_sleep(seconds: int, path: str) -> str:
+    await asyncio.sleep(seconds)
+    return f"{path} slept"
+
+
+async def follow_signal(_: None, path: str) -> str:
+    return f"{path} {await signal('word', str)}"
+
+
+async def follow_timeout(detail: tuple[int, Plan], path: str) -> Any:
+    limit, inner = detail
+    try:
+        async with asyncio.timeout(limit):
+            return await follow(inner, path)
+    except TimeoutError:
+        return f"{path} timeout {await work(path, 0)}"
+
+
+async def follow_sequence(plans: Sequence[Plan], path: str) -> str:
+    return " ".join([await follow(each, f"{path}{i}") for i, each in enumerate(plans)])
+
+
+async def follow_gather(plans: Sequence[Plan], path: str) -> str:
+    log: list[str] = []
+
+    async def branch(i: int, each: Plan) -> None:
+        log.append(await follow(each, f"{path}{i}"))
+
+    await asyncio.gather(*(branch(i, each) for i, each in enumerate(plans)))
+    return f"[{' '.join(log)}]"
+
+
+async def follow_race(plans: Sequence[Plan], path: str) -> str:
+    tasks = [asyncio.create_task(follow(each, f"{path}{i}")) for i, each in enumerate(plans)]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending)
+    return f"{'+'.join(task.result() for task in done)} of {len(tasks)}"
+
+
+FOLLOW: dict[str, Any] = {
+    "step": follow_step,
+    "sleep": follow_sleep,
+    "signal": follow_signal,
+    "timeout": follow_timeout,
+    "sequence": follow_sequence,
+    "gather": follow_gather,
+    "race": follow_race,
+}
 
 
 @workflow
 async def follows(plan: list[Any]) -> str:
-    return await follow((plan[0], plan[1]), "p")
+    return str(await follow((plan[0], plan[1]), "p"))
 
 
 def plans() -> st.SearchStrategy[Any]:
@@ -309,11 +335,13 @@ class Prefixes(Suite):
     @settings(max_examples=60)
     def test_any_workflow_replays_from_any_prefix(self, plan: Any) -> None:
         async def run() -> None:
-            async with self.ground_of_one_example() as ground:
-                async with ground.runtime(follows, check_replay=True) as runtime:
-                    handle = await runtime.start(follows, as_lists(plan))
-                    await send_words(handle, pause=2)
-                    await handle.result()
+            async with (
+                self.ground_of_one_example() as ground,
+                ground.runtime(follows, check_replay=True) as runtime,
+            ):
+                handle = await runtime.start(follows, as_lists(plan))
+                await send_words(handle, pause=2)
+                await handle.result()
 
         jumping_run(run)
 
@@ -338,7 +366,7 @@ class Prefixes(Suite):
 
         jumping_run(run)
 
-    async def tell(self, runtime: Any, plan: Any) -> str:
+    async def tell(self, runtime: Any, plan: Any) -> Any:
         handle = await runtime.start(follows, as_lists(plan), id="x")
         await send_words(handle, pause=0)
         return await handle.result()
