@@ -57,6 +57,9 @@ class Door:
         return self._store.append(owner, commit)
 
     def changed(self) -> bool:
+        if not self._ground.is_in_memory:
+            return self._store.changed()
+        # A database in memory has one connection only, which cannot tell one runtime's writes from another's.
         seen, self._seen = self._seen, self._ground.writes
         return seen != self._seen
 
@@ -75,7 +78,8 @@ class Door:
 class LocalGround:
     """Runtimes on one SQLite database."""
 
-    def __init__(self, opened: Callable[[], Any], check_replay: bool) -> None:
+    def __init__(self, opened: Callable[[], Any], check_replay: bool, *, is_in_memory: bool) -> None:
+        self.is_in_memory = is_in_memory
         self.clock = JumpingClock()
         self.dead = asyncio.Event()
         self.seen: list[Event] = []
@@ -136,7 +140,7 @@ class LocalGround:
 @asynccontextmanager
 async def ground_in_memory(check_replay: bool = False) -> AsyncIterator[LocalGround]:
     async with SqliteStore("sqlite://") as store:
-        yield LocalGround(lambda: nullcontext(store), check_replay)
+        yield LocalGround(lambda: nullcontext(store), check_replay, is_in_memory=True)
 
 
 class TestInMemory(EngineSuite):
@@ -154,7 +158,10 @@ class TestOnFile(EngineSuite):
     @pytest.fixture
     def ground(self, tmp_path: Path, replay_check: bool) -> LocalGround:
         # Commits on a thread would take real time, while the clock jumps.
-        return LocalGround(lambda: SqliteStore(tmp_path / "assent.db", loop_budget=math.inf), replay_check)
+        def opened() -> SqliteStore:
+            return SqliteStore(tmp_path / "assent.db", loop_budget=math.inf)
+
+        return LocalGround(opened, replay_check, is_in_memory=False)
 
 
 class TestRandomWorkflows(RandomEngineSuite):

@@ -280,10 +280,12 @@ class Runtime:
         worker is.
         """
         engine = self._local()
-        record = await cast(engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason)
-        # Whether others have written is all that a store can be asked; of our own verdict the engine must be told.
-        engine.nudge()
-        return record
+        try:
+            return await cast(engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason)
+        finally:
+            # Whether others have written is all that a store can be asked; of our own verdict the engine must be told,
+            # also if word of it was lost.
+            engine.nudge()
 
     def _programs(self) -> Iterable[Program]:
         yield from _programs_of(sys.modules.get("__main__"))

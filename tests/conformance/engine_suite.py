@@ -2,10 +2,12 @@
 
 from tests.conformance.engine.concurrency import Concurrency, Refusals
 from tests.conformance.engine.doubt import Doubt
-from tests.conformance.engine.lifecycle import Faults, Parking, Sharing, Stopping, Versions, Watching
+from tests.conformance.engine.failures import Failures
+from tests.conformance.engine.faults import Faults, Watching
+from tests.conformance.engine.lifecycle import Parking, Sharing, Stopping, Versions
 from tests.conformance.engine.outside import Cancellation, Children, Handles, Signals
 from tests.conformance.engine.replaying import Divergence, Patches, Prefixes
-from tests.conformance.engine.steps import Basics, Failures
+from tests.conformance.engine.steps import Basics
 
 
 class CodeSuite(Basics, Failures, Concurrency, Refusals):

@@ -65,6 +65,15 @@ def act_in_thread(what: str) -> str:
     return f"{what} done"
 
 
+@step
+async def act_slowly(what: str, turns: int) -> str:
+    """As long as it takes to write to a disk so many times."""
+    for _ in range(turns):
+        await asyncio.to_thread(Ledger("pace").enter, what)
+    did(what)
+    return f"{what} done"
+
+
 @step(retry=Retry(attempts=3, backoff="fixed", initial=0.005, jitter="none"))
 async def stumble(what: str, falls: int) -> str:
     if did(what) <= falls:
@@ -138,6 +147,17 @@ async def branch(number: int) -> list[str]:
 @workflow
 async def branches() -> list[list[str]]:
     return await asyncio.gather(*(branch(number) for number in range(5)))
+
+
+async def uneven_branch(number: int) -> list[str]:
+    return [saw(await act_slowly(f"{number}.{stage}", (number + 2 * stage) % 5)) for stage in range(3)]
+
+
+@workflow
+async def uneven_branches() -> list[list[str]]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(uneven_branch(number)) for number in range(5)]
+    return [task.result() for task in tasks]
 
 
 @workflow
@@ -293,6 +313,7 @@ def limit_files(size: int) -> None:
 RESULTS: dict[str, Any] = {
     "in_sequence": ["a done", "b done", "c done", "d0 done", "d1 done"],
     "branches": [[f"{number}.{stage} done" for stage in range(3)] for number in range(5)],
+    "uneven_branches": [[f"{number}.{stage} done" for stage in range(3)] for number in range(5)],
     "retried": ["s0 done", "s1 done", "s2 done", "s3 failed: s3 fell"],
     "race_won": ["fast done", "faster done", "winner done"],
     "race_lost": ["before done", "too slow", "far too slow", "after done"],

@@ -45,7 +45,7 @@ async def order(item: str, *, count: int = 2) -> str:
 
 async def use() -> None:
     assert_type(await order("x", count=3), str)
-    async with Runtime("sqlite://") as runtime:
+    async with Runtime("sqlite://", workflows=[order, pay]) as runtime:
         handle = await runtime.start(order, "x")
         assert_type(handle, Handle[str])
         assert_type(await handle.result(), str)

@@ -32,9 +32,13 @@ class Workflow(Generic[P, R]):
         self.name = name or plain_name(fn)
         self.version = version
 
-    @functools.cached_property
+    @property
     def program(self) -> Program:
         """What an engine needs in order to run it."""
+        return self._program
+
+    @functools.cached_property
+    def _program(self) -> Program:
         return Program(
             name=self.name,
             version=self.version,

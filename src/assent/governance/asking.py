@@ -9,16 +9,20 @@ from typing import Any, TypeVar
 from assent.clock import Duration, seconds
 from assent.codec import codec_for, digest, to_json
 from assent.engine import LiveExecution, Note, StepSpec, current, uuid4
-from assent.errors import ApprovalExpired, ApprovalRejected, PermitRefused, RuntimeRequired
+from assent.errors import ApprovalExpired, ApprovalRejected, PermitRefused, RuntimeRequired, StoreError
 from assent.governance.action import Principal, current_principal
 from assent.governance.approvals import ApprovalRequest, OnExpiry, objection, opened, signal_name
 from assent.governance.authority import Authority, ambient_authority
 from assent.governance.verdicts import lapse, withdraw
+from assent.resilience import Retry
 from assent.store import ApprovalRecord, ApprovalStatus, VerdictRecord
 
 T = TypeVar("T")
 WORD = codec_for(dict[str, Any])
 ANYTHING = codec_for(Any)
+
+# A store that cannot be read for a while is no reason to lose what people have said.
+PERSISTENT = Retry(attempts=20, initial=0.5, maximum="1m", on=StoreError)
 
 Grant = tuple[str, str]
 """An approval that was granted: its id, and the digest of the request as it was when it was granted.
@@ -124,7 +128,8 @@ async def _step(live: LiveExecution, name: str, work: Work[dict[str, Any]]) -> d
     async def perform(_arguments: Mapping[str, Any]) -> dict[str, Any]:
         return await work(authority_of(name))
 
-    return await live.run_step(StepSpec(name=name, perform=perform, returns=WORD), {})  # type: ignore[no-any-return]
+    spec = StepSpec(name=name, perform=perform, returns=WORD, retry=PERSISTENT)
+    return await live.run_step(spec, {})  # type: ignore[no-any-return]  # the codec says so
 
 
 def authority_of(what: str) -> Authority:

@@ -95,9 +95,13 @@ class Governed(Generic[P, R]):
         """Its parameters."""
         return self._subject.signature
 
-    @functools.cached_property
+    @property
     def program(self) -> Program:
         """What an engine needs in order to run a call as an execution of its own."""
+        return self._program
+
+    @functools.cached_property
+    def _program(self) -> Program:
         body = _body_of(self.__wrapped__)
         return Program(
             name=self.name,

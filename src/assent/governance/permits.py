@@ -10,7 +10,7 @@ of its policies, and the requests that these policies make now. An edited row ta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from assent.codec import to_json
@@ -19,7 +19,7 @@ from assent.governance.action import Action, Outcome
 from assent.governance.approvals import ApprovalRequest, objection
 from assent.governance.asking import Grant, refusal
 from assent.governance.authority import Authority
-from assent.governance.policy import Phase, Policy
+from assent.governance.policy import Facts, Phase, Policy
 from assent.governance.ruling import Ruling, evaluate_all
 from assent.governance.terms import PolicySet
 from assent.store import Permit
@@ -145,10 +145,10 @@ async def recheck(
         await _ask_again(rules, action, facts, hush, scope)
 
 
-async def _ask_again(rules: PolicySet, action: Action, facts: Any, hush: Hush, scope: StepScope) -> None:
+async def _ask_again(rules: PolicySet, action: Action, facts: Facts, hush: Hush, scope: StepScope) -> None:
     ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction)
     if ruling.outcome != "allow":
-        record(ruling, hush, scope)
+        record(replace(ruling, decisions=ruling.denials), hush, scope)
         denial = ruling.denial()
         scope.notes.append(Note("permit.refused", action.name, hush(to_json({"policy": denial.policy}))))
         raise denial

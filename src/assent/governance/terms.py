@@ -12,7 +12,7 @@ from assent.errors import GovernanceError, PolicyDenied
 from assent.governance.action import Action, Outcome, Principal, nothing
 from assent.governance.policy import Phase, Policy
 from assent.governance.redaction import Redaction
-from assent.governance.ruling import policies_digest, redaction_of
+from assent.governance.ruling import PASSED_ON, policies_digest, redaction_of
 
 PreAction = Callable[[Action], Any]
 PostAction = Callable[[Action, Outcome], Any]
@@ -103,9 +103,9 @@ async def run_pre(terms: Terms, action: Action) -> None:
     for each in terms.pre:
         try:
             await awaited(each(action))
-        except GovernanceError:
+        except (GovernanceError, *PASSED_ON):
             raise
-        except Exception as error:
+        except BaseException as error:
             name = f"pre {plain_name(each) if hasattr(each, '__qualname__') else type(each).__name__}"
             reason = f"it failed with {type(error).__name__}: {error}"
             raise PolicyDenied(
