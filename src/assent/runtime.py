@@ -1,5 +1,6 @@
 """The one place that reads settings and picks implementations: which store, which engine, which policies."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ from assent.engine import (
     Engine,
     Gate,
     Hooks,
+    LiveExecution,
     Program,
     StepSpec,
     Watcher,
@@ -25,7 +27,7 @@ from assent.engine import (
     step_scope,
 )
 from assent.engine.local import LocalEngine, WorkerSettings
-from assent.errors import RuntimeRequired, UsageError
+from assent.errors import NotDeterministic, ResultTimeout, RuntimeRequired, UsageError
 from assent.governance import Authority, Policy, acting_as, ambient_authority, cast, current_principal
 from assent.store import ApprovalRecord, ApprovalStatus, Event, ExecutionQuery, ExecutionRecord, Message, Status, Store
 from assent.store.sqlite import SqliteStore
@@ -64,21 +66,46 @@ class Handle(Generic[R]):
         if live is None:
             return await self._engine.result(self.id, timeout=timeout)  # type: ignore[no-any-return]
         if self._is_child and self._ending is None:
-            self._ending = await live.wait_signal(f"child:{self.id}", codec_for(dict[str, Any]))
+            self._ending = await self._word_of_child(live, timeout)
         result = partial(self._engine.result, self.id, timeout=timeout)
         return await self._inside("result", result, self._returns)  # type: ignore[no-any-return]
 
+    async def _word_of_child(self, live: LiveExecution, timeout: float | None) -> Any:
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                return await live.wait_signal(f"child:{self.id}", codec_for(dict[str, Any]))
+        except TimeoutError as error:
+            raise ResultTimeout(
+                f"execution {self.id} has no result after {timeout:g} s; it goes on. Ask again later.",
+                execution_id=self.id,
+            ) from error
+
     async def status(self) -> Status:
         """Where the execution stands."""
-        return (await self.record()).status
+        if current() is None:
+            return (await self.record()).status
+        return await self._inside("status", self._status, codec_for(Status))  # type: ignore[no-any-return]
+
+    async def _status(self) -> Status:
+        return (await self._engine.execution(self.id)).status
 
     async def record(self) -> ExecutionRecord:
-        """Its head in the store. Outside of workflows only."""
+        """Its head in the store. In workflow code it belongs in a step."""
+        self._stay_outside("record")
         return await self._engine.execution(self.id)
 
     async def events(self) -> list[Event]:
-        """Its journal so far. Outside of workflows only."""
+        """Its journal so far. In workflow code it belongs in a step."""
+        self._stay_outside("events")
         return await self._engine.events(self.id)
+
+    def _stay_outside(self, what: str) -> None:
+        if current() is not None:
+            raise NotDeterministic(
+                f"handle.{what}() gives another answer each time it is asked, and workflow code is replayed. Put it in "
+                "a @step and await that."
+            )
 
     async def signal(self, name: str, value: Any = None) -> None:
         """Send it a message, which `await signal(name, type)` in its code returns. Kept until somebody asks for it."""
@@ -230,18 +257,19 @@ class Runtime:
         child_id = id or f"{live.info.id}.{len(live.ops)}"
         requester, parent_id = live.info.requester, live.info.id
 
-        async def start(_arguments: Mapping[str, Any]) -> str:
+        async def start(_arguments: Mapping[str, Any]) -> tuple[str, bool]:
             record = await engine.start(program, arguments, id=child_id, parent_id=parent_id, requester=requester)
-            return record.id
+            return record.id, record.parent_id == parent_id
 
         spec = StepSpec(
             name=f"start {program.name}",
             perform=start,
             signature=program.signature if program.captured else None,
-            returns=codec_for(str),
+            returns=codec_for(tuple[str, bool]),
             redact=program.redact,
         )
-        return Handle(engine, await live.run_step(spec, arguments), is_child=True, returns=program.returns)
+        started_id, is_child = await live.run_step(spec, arguments)
+        return Handle(engine, started_id, is_child=is_child, returns=program.returns)
 
     def handle(self, id: str) -> Handle[Any]:
         """The execution with that id; whether it exists shows at the first question."""

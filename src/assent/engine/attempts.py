@@ -20,6 +20,9 @@ from assent.engine.writing import Action, Desk, Pen
 from assent.errors import CodecError, OutcomeUnknown, PermitRefused, StepFailed, StepTimeout
 from assent.store import Event
 
+# An attempt that is at work for so many seconds is worth an event of its own.
+LONG = 1.0
+
 CRASHED = "its process ended before the outcome was recorded"
 
 
@@ -168,6 +171,19 @@ class Attempts:
         else:
             self._record_outcome(op, task.result(), scope.notes)
 
+    def tell_progress(self) -> None:
+        """Journal the start of attempts that take long. Of a short one only the outcome is written."""
+        now, blobs = self._pen.now(), Blobs()
+        events = []
+        for op in (self._live.steps[index] for index in self.running if index in self._live.steps):
+            if op.shown and op.started_at is not None and now - op.started_at >= LONG:
+                shown, op.shown = fit(op.shown, blobs), ""
+                events.append(
+                    Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, op.started_at, shown)
+                )
+        if events:
+            self._pen.write(events, blobs=blobs)
+
     # Recording.
 
     def _record_outcome(self, op: StepOp, result: Any, notes: Sequence[Note] = ()) -> None:
@@ -221,7 +237,7 @@ class Attempts:
         shown = fit(op.shown, blobs) if op.shown else None
         text = fit(text, blobs)
         event = Event(self._pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
-        events = [event, *self._pen.events_of(op.index, notes, now)] if notes else [event]
+        events = [*self._pen.events_of(op.index, notes, now), event] if notes else [event]
         self._pen.complete(events, settle, blobs=blobs, sealed=sealed)
 
     # Doubt.

@@ -78,7 +78,7 @@ class Crew:
         self._mail_seq = 0
         self._context = contextvars.copy_context()
         self._lease = Lease(
-            store, clock, self.settings.lease, workflows=lambda: self.workflows, lost=self._lost, held=self._held
+            store, clock, self.settings.lease, workflows=self._claimed, lost=self._lost, held=self._held
         )
         self._lookout = Lookout(store, clock, self._look, self.settings.poll)
         self._stopping = False
@@ -206,6 +206,9 @@ class Crew:
     def workflows(self) -> list[Workflow]:
         return list(self._programs)
 
+    def _claimed(self) -> list[Workflow]:
+        return self.workflows if self.settings.claims else []
+
     # Looking for work.
 
     @property
@@ -317,6 +320,8 @@ class Crew:
         actions, self._once_held = self._once_held, []
         for action in actions:
             self._call(action)
+        for drive in list(self._drives.values()):
+            drive.tell_progress()
         if has_freed:
             self._lookout.nudge()
 

@@ -239,17 +239,18 @@ class Drive:
             return
         state = (tuple(live.signals), tuple(live.timers), tuple(self._attempts.doubts), is_attended)
         if state != self._suspension:
+            is_news = self._suspension is None or self._suspension[:-1] != state[:-1]
             self._suspension = state
             self._is_leaving = not is_attended
-            self._tell_suspended(live, now, due, partial(self._told, live, due))
+            self._tell_suspended(live, due, partial(self._told, live, due), is_news=is_news)
 
-    def _tell_suspended(self, live: LiveExecution, now: float, due: float, then: Action) -> None:
+    def _tell_suspended(self, live: LiveExecution, due: float, then: Action, *, is_news: bool) -> None:
         for op in live.timers.values():
             if op.index not in self._opened:
                 self._opened.add(op.index)
                 self._pen.note("timer.started", op=op.index, facts={"due": op.due})
         self.waits = waits = to_json(waits_of(live, self._attempts.doubts))
-        event = Event(self.id, "execution.suspended", now, len(live.ops) - 1, value=waits)
+        event = Event(self.id, "execution.suspended", self._pen.now(), len(live.ops) - 1, value=waits)
         change = Change(
             status=Status.IN_DOUBT if self._attempts.doubts else Status.SUSPENDED,
             wake_at=due if due < math.inf else None,
@@ -258,7 +259,7 @@ class Drive:
         )
         if self._is_leaving:
             self._clear_alarm()
-        self._pen.write([event], then, change=change, seen=self.seen)
+        self._pen.write([event] if is_news else [], then, change=change, seen=self.seen)
 
     def _told(self, live: LiveExecution, due: float) -> None:
         if self._is_leaving:
@@ -317,13 +318,22 @@ class Drive:
         last = self._pen.last_commit
         return [*self.running, last] if last is not None and self._pen.in_flight else [*self.running]
 
+    def tell_progress(self) -> None:
+        """Journal which steps have been at work for long, for people to see."""
+        if self._live is not None and not (self._is_leaving or self._pen.is_closed):
+            self._attempts.tell_progress()
+
     def close(self) -> None:
         """Begin nothing any more. What runs may end, and its outcome is still journaled."""
         self._clear_alarm()
         if self._live is None:
             self.drop()
-        else:
-            self._attempts.is_closing = True
+            return
+        self._attempts.is_closing = True
+        if self.is_waiting and not (self._is_leaving or self.is_busy):
+            # A caller may still wait for it here; from now on it waits in the store like others.
+            self.attended = 0
+            self._suspend(self._live)
 
     def drop(self) -> None:
         """Forget the execution: nothing more of it is written, and what still runs is cancelled."""

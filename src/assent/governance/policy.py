@@ -132,10 +132,11 @@ class Policy(ABC):
 
     def allow(self, reason: str = "", **facts: Any) -> Decision:
         """The action may happen."""
-        return Decision("allow", self.name, self.kind, reason, facts) if reason or facts else self._allowed
+        return Decision("allow", self.name, self.kind, reason, facts) if reason or facts else self.allowed
 
     @cached_property
-    def _allowed(self) -> Decision:
+    def allowed(self) -> Decision:
+        """What `allow()` returns: one and the same each time, since most calls end with it."""
         return Decision("allow", self.name, self.kind)
 
     def deny(self, reason: str, *, retry_after: float | None = None, **facts: Any) -> Decision:

@@ -25,8 +25,13 @@ class Ruling:
 
     @property
     def outcome(self) -> Literal["allow", "deny", "ask"]:
-        found = {decision.outcome for decision in self.decisions}
-        return "deny" if "deny" in found else "ask" if "ask" in found else "allow"
+        outcome: Literal["allow", "ask"] = "allow"
+        for decision in self.decisions:
+            if decision.outcome == "deny":
+                return "deny"
+            if decision.outcome == "ask":
+                outcome = "ask"
+        return outcome
 
     @property
     def denials(self) -> tuple[Decision, ...]:
@@ -165,6 +170,9 @@ class _Asking:
             if not one.applies(self.facts):
                 return None
             answer = one.evaluate(self.action, self.facts)
+            if answer is one.allowed:
+                self.decisions.append(answer)
+                return None
             if not isinstance(answer, Decision) and inspect.isawaitable(answer):
                 return answer
             self.add(self.settled(one, answer))
