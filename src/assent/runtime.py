@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from contextvars import Token
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -10,8 +10,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
-from assent.clock import Clock, SystemClock, seconds
-from assent.codec import Codec, codec_for, from_json, signature_of
+from assent.clock import Clock, SystemClock
+from assent.codec import Codec, codec_for, from_json
 from assent.engine import (
     Engine,
     Gate,
@@ -68,7 +68,7 @@ class Handle(Generic[R]):
         if self._is_child and self._ending is None:
             self._ending = await self._word_of_child(live, timeout)
         result = partial(self._engine.result, self.id, timeout=timeout)
-        return await self._inside("result", result, self._returns)  # type: ignore[no-any-return]
+        return await self._inside(live, "result", result, self._returns)  # type: ignore[no-any-return]
 
     async def _word_of_child(self, live: LiveExecution, timeout: float | None) -> Any:
         limit = asyncio.timeout(timeout)
@@ -83,9 +83,10 @@ class Handle(Generic[R]):
 
     async def status(self) -> Status:
         """Where the execution stands."""
-        if current() is None:
-            return (await self.record()).status
-        return await self._inside("status", self._status, codec_for(Status))  # type: ignore[no-any-return]
+        live = current()
+        if live is None:
+            return await self._status()
+        return await self._inside(live, "status", self._status, codec_for(Status))  # type: ignore[no-any-return]
 
     async def _status(self) -> Status:
         return (await self._engine.execution(self.id)).status
@@ -124,15 +125,14 @@ class Handle(Generic[R]):
         principal = current_principal()
         who = sender or (principal.id if principal else None)
         message = Message(execution_id=self.id, kind=kind, name=name, value=value, sender=who)
-        if current() is None:
+        live = current()
+        if live is None:
             await self._engine.post(message)
         else:
-            await self._inside(kind, partial(self._engine.post, message), codec_for(None))
+            await self._inside(live, kind, partial(self._engine.post, message), codec_for(None))
 
-    async def _inside(self, what: str, perform: Callable[[], Any], returns: Codec) -> Any:
+    async def _inside(self, live: LiveExecution, what: str, perform: Callable[[], Any], returns: Codec) -> Any:
         """In workflow code, talking to another execution is an effect like any other."""
-        live = current()
-        assert live is not None
 
         async def work(_arguments: Mapping[str, Any]) -> Any:
             return await perform()
@@ -144,11 +144,11 @@ class Handle(Generic[R]):
 class Runtime:
     """Opens a store and drives executions on it, for as long as it is entered with `async with`.
 
-    `url` is "sqlite:///file.db", or "sqlite://" for memory. With `worker=False` this process starts executions and waits
-    for them, but takes none that others have started. `workflows` are the decorated functions, or modules full of them, whose
-    executions this process can resume; those of `__main__` and of every module from which one was started come by
-    themselves. `policies` hold for every governed call, before its own. `watchers` are told of every event, `gates` may veto
-    every step.
+    `url` is "sqlite:///file.db", or "sqlite://" for memory. With `worker=False` this process starts executions and
+    waits for them, but takes none that others have started. `workflows` are the decorated functions, or modules full
+    of them, whose executions this process can resume; those of `__main__` and of every module from which one was
+    started come by themselves. `policies` hold for every governed call, before its own. `watchers` are told of every
+    event, `gates` may veto every step.
     """
 
     url: str = "sqlite:///assent.db"
@@ -238,7 +238,7 @@ class Runtime:
         arguments = fn.program.signature.bind(args, kwargs)
         live = current()
         if live is not None:
-            return await self._start_child(fn.program, arguments, id)
+            return await self._start_child(live, fn.program, arguments, id)
         identity, parent = nested_identity()
         record = await engine.start(fn.program, arguments, id=id or identity, parent_id=parent)
         return Handle(engine, record.id)
@@ -251,9 +251,10 @@ class Runtime:
         for program in (fn.program, *others):
             self.engine.register(program)
 
-    async def _start_child(self, program: Program, arguments: Mapping[str, Any], id: str | None) -> Handle[Any]:
-        engine, live = self.engine, current()
-        assert live is not None
+    async def _start_child(
+        self, live: LiveExecution, program: Program, arguments: Mapping[str, Any], id: str | None
+    ) -> Handle[Any]:
+        engine = self.engine
         child_id = id or f"{live.info.id}.{len(live.ops)}"
         requester, parent_id = live.info.requester, live.info.id
 
@@ -303,13 +304,15 @@ class Runtime:
     ) -> ApprovalRecord:
         """Give a person's verdict, from whatever process, and return the approval as it is afterwards.
 
-        The caller answers for who the approver is. A verdict that does not count (from somebody who is not asked, late,
-        repeated) is kept on record and raised as VerdictRefused, which says why. The execution goes on wherever a
-        worker is.
+        The caller answers for who the approver is. A verdict that does not count (from somebody who is not asked,
+        late, repeated) is kept on record and raised as VerdictRefused, which says why. The execution goes on wherever
+        a worker is.
         """
         engine = self._local()
         try:
-            return await cast(engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason)
+            return await cast(
+                engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason
+            )
         finally:
             # Whether others have written is all that a store can be asked; of our own verdict the engine must be told,
             # also if word of it was lost.

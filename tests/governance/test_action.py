@@ -4,6 +4,7 @@ import asyncio
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from decimal import Decimal
 from typing import Any
@@ -26,7 +27,7 @@ def transfer(amount: Decimal, recipient: str, memo: str = "") -> None:
 def action_of(*args: Any, **kwargs: Any) -> Action:
     signature = signature_of(transfer)
     bound = signature.bind(args, kwargs)
-    return Action(name="transfer", arguments=bound, canonical=lambda: signature.canonical(bound))
+    return Action(name="transfer", arguments=bound, canonical=signature.canonical)
 
 
 def test_arguments_are_attributes() -> None:
@@ -94,7 +95,7 @@ def test_the_digest_is_over_canonical_json_of_name_and_arguments(name: str, amou
 def test_the_digest_is_worked_out_once_and_only_when_asked_for() -> None:
     asked: list[str] = []
 
-    def canonical() -> bytes:
+    def canonical(_: Mapping[str, Any]) -> bytes:
         asked.append("now")
         return b"{}"
 

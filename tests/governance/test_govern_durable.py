@@ -73,8 +73,8 @@ async def test_a_call_under_a_runtime_is_an_execution_with_its_whole_story(groun
         "wire", Status.COMPLETED, '{"amount":"5.10","recipient":"acme"}',
     )  # fmt: skip
     assert types(events) == [
-        "execution.started", "step.completed", "policy.validation.passed", "audit.logged", "permit.issued",
-        "permit.consumed", "step.started", "step.completed", "audit.logged", "execution.completed",
+        "execution.started", "policy.validation.passed", "audit.logged", "step.completed", "permit.issued",
+        "permit.consumed", "step.started", "audit.logged", "step.completed", "execution.completed",
     ]  # fmt: skip
     assert effects == [("wire", Decimal("5.10"), "acme")]
 

@@ -93,7 +93,7 @@ class Action:
     execution_id: str | None = None
     idempotency_key: str | None = None
     captured: bool = True  # False: nothing that is stored may show its values
-    canonical: Callable[[], bytes] | None = None  # gives the arguments as canonical JSON; None: by their own types
+    canonical: Callable[[Mapping[str, Any]], bytes] | None = None  # arguments as JSON; None: by their own types
     _digest: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class Action:
     def digest(self) -> str:
         """SHA-256 over the canonical JSON (RFC 8785) of name and arguments; worked out once, when first asked for."""
         if not self._digest:
-            arguments = self.canonical() if self.canonical is not None else _canonical(self.arguments)
+            arguments = self.canonical(self.arguments) if self.canonical is not None else _canonical(self.arguments)
             text = b'{"arguments":%b,"name":%b}' % (arguments, rfc8785.dumps(self.name))
             object.__setattr__(self, "_digest", digest(text))
         return self._digest

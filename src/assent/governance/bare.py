@@ -1,6 +1,5 @@
 """A governed call without a runtime: its policies are evaluated in memory, and nothing is kept."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from assent.clock import SystemClock
@@ -21,10 +20,10 @@ class Bare:
         self.now = SystemClock().now
         self.admit = Buckets(self.now).admit
 
-    async def call(self, subject: Subject, rules: PolicySet, bound: Mapping[str, Any]) -> Any:
+    async def call(self, subject: Subject, rules: PolicySet, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Evaluate, act, review. Raises PolicyDenied, or RuntimeRequired where people would have to be asked."""
         terms = subject.terms
-        action = subject.action(bound, current_principal())
+        action = subject.action(subject.signature.bind(args, kwargs), current_principal())
         if rules.policies:
             facts = Facts(now=self.now(), admit=self.admit)
             ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction)
@@ -33,24 +32,24 @@ class Bare:
         if terms.pre:
             await run_pre(terms, action)
         try:
-            value = await subject.effect(bound)
+            value = await subject.perform(*args, **kwargs)
         except Exception as error:
-            await self._look_back(subject, rules.audits, rules, action, Outcome(error=error))
+            await self._look_back(rules.audits, rules, action, Outcome(error=error))
+            await run_post(terms, action, Outcome(error=error))
             raise
-        if rules.after or terms.post:
-            await self._look_back(subject, rules.after, rules, action, Outcome(value=value))
+        if rules.after:
+            await self._look_back(rules.after, rules, action, Outcome(value=value))
+        if terms.post:
+            await run_post(terms, action, Outcome(value=value))
         return value
 
     async def _look_back(
-        self, subject: Subject, policies: tuple[Policy, ...], rules: PolicySet, action: Action, outcome: Outcome
+        self, policies: tuple[Policy, ...], rules: PolicySet, action: Action, outcome: Outcome
     ) -> None:
-        if policies:
-            facts = Facts(now=self.now(), phase=Phase.AFTER, outcome=outcome, admit=self.admit)
-            ruling = await evaluate_all(policies, action, facts, redaction=rules.redaction)
-            if ruling.outcome == "deny":
-                raise ruling.denial()
-        if subject.terms.post:
-            await run_post(subject.terms, action, outcome)
+        facts = Facts(now=self.now(), phase=Phase.AFTER, outcome=outcome, admit=self.admit)
+        ruling = await evaluate_all(policies, action, facts, redaction=rules.redaction)
+        if ruling.outcome == "deny":
+            raise ruling.denial()
 
 
 def _not_now(ruling: Ruling) -> PolicyDenied | RuntimeRequired:

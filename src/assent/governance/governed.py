@@ -115,19 +115,15 @@ class Governed(Generic[P, R]):
         )
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        subject = self._subject
-        bound = subject.signature.bind(args, kwargs)
-        live = current()
-        engine = ambient_engine.get()
+        subject, live, engine = self._subject, current(), ambient_engine.get()
         if live is not None:
-            value = await Flow(subject, self._rules(), live, bound).run()
+            value = await Flow(subject, self._rules(), live, subject.signature.bind(args, kwargs)).run()
         elif engine is None:
-            value = await self._common.bare.call(subject, self._common.rules, bound)
+            value = await self._common.bare.call(subject, self._common.rules, args, kwargs)
         elif subject.terms.captured:
-            identity, parent = nested_identity()
-            value = await self._as_execution(engine, bound, identity, parent)
+            value = await self._as_execution(engine, subject.signature.bind(args, kwargs), *nested_identity())
         else:
-            value = await self._as_untold(engine, bound)
+            value = await self._as_untold(engine, subject.signature.bind(args, kwargs))
         return value  # type: ignore[no-any-return]  # the wrapped function's own result
 
     def _rules(self) -> PolicySet:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from assent.codec import Signature
@@ -60,7 +60,7 @@ class Subject:
             context=terms.context,
             execution_id=execution_id,
             captured=terms.captured,
-            canonical=partial(self.signature.canonical, bound),
+            canonical=self.signature.canonical,
         )
 
 
