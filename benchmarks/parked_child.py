@@ -9,9 +9,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 
-from assent import Event, Runtime, SystemClock
-from assent.governance import cast
-from assent.store import ApprovalStatus, Store
+from assent import Event, Runtime
 from benchmarks import programs
 
 PATIENCE = 5.0  # seconds; an execution that has not gone on by then has not heard of its decision
@@ -28,12 +26,12 @@ class Resumptions:
         if event.type == "signal.received" and event.execution_id == self.expected:
             self.seen.set()
 
-    async def after_decision(self, store: Store, approval_id: str, execution_id: str) -> float:
+    async def after_decision(self, runtime: Runtime, approval_id: str, execution_id: str) -> float:
         """Seconds from a person's word until the workflow code has it."""
         self.expected = execution_id
         self.seen.clear()
         start = perf_counter()
-        await cast(store, SystemClock(), approval_id, approver=programs.APPROVER, decision="approve")
+        await runtime.decide(approval_id, approver=programs.APPROVER)
         async with asyncio.timeout(PATIENCE):
             await self.seen.wait()
         return perf_counter() - start
@@ -48,9 +46,8 @@ async def main(url: str, idle: float, samples: int, started: float) -> None:
         await asyncio.sleep(idle)
         used = process_time() - used
         grown = resident() - before
-        store = runtime.engine.store  # type: ignore[attr-defined]  # of this engine, beyond the port
-        approvals = await store.approvals(ApprovalStatus.PENDING, limit=samples)
-        waits = [await resumptions.after_decision(store, each.id, each.execution_id) for each in approvals]
+        approvals = await runtime.approvals(limit=samples)
+        waits = [await resumptions.after_decision(runtime, each.id, each.execution_id) for each in approvals]
     found = {"ready": ready, "idle": used / idle, "grown": grown, "resumed": median(waits or [0.0])}
     print(json.dumps(found))
 

@@ -47,16 +47,15 @@ def test_a_crash_at_any_commit_changes_nothing(name: str, tmp_path: Path) -> Non
 def test_crashes_during_the_recovery_change_nothing_either(name: str, tmp_path: Path) -> None:
     program = partial(run, name)
     undisturbed = survived(program, tmp_path / "undisturbed")
-    for number in (4, 6):
-        crashed = tmp_path / f"crash {number}"
-        live(program, crashed, crash=CrashAt("before commit", number))
-        for again in range(3, 12):
-            folder = tmp_path / f"crashes {number} and {again}"
-            shutil.copytree(crashed, folder)
-            ended = live(program, folder, crash=CrashAt(MOMENTS[again % 2], again))
-            life = ended or survived(program, folder)
-            check_same(name, life, undisturbed)
-            check_life(folder, life)
+    crashed = tmp_path / "crashed"
+    assert live(program, crashed, crash=CrashAt("before commit", 5)) is None
+    for again in range(3, 12):
+        folder = tmp_path / str(again)
+        shutil.copytree(crashed, folder)
+        ended = live(program, folder, crash=CrashAt(MOMENTS[again % 2], again))
+        life = ended or survived(program, folder)
+        check_same(name, life, undisturbed)
+        check_life(folder, life)
 
 
 @each_flow

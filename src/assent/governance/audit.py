@@ -1,14 +1,14 @@
 """The policy that leaves a record of what was asked for and what came of it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar, Final
 
 from assent.governance.action import Action, names_of
 from assent.governance.policy import BEFORE, Answer, Decision, Facts, Phase, Policy, then
-from assent.governance.redaction import SENSITIVE, SENSITIVE_TYPES, Redaction
+from assent.governance.redaction import SENSITIVE, SENSITIVE_TYPES, Record, Redaction
 
 LOG: Final = logging.getLogger("assent.audit")
 
@@ -53,7 +53,7 @@ class AuditPolicy(Policy):
         return Redaction() | Redaction(self.sensitive, tuple(self.sensitive_types))
 
     def evaluate(self, action: Action, facts: Facts) -> Answer | Awaitable[Answer]:
-        record = _Record(partial(self._facts, action, facts))
+        record = Record(partial(self._facts, action, facts), self.redaction)
         decision = Decision("allow", self.name, self.kind, "", record)
         if self.logger is None or isinstance(self.logger, logging.Logger):
             log = self.logger or LOG
@@ -62,7 +62,7 @@ class AuditPolicy(Policy):
             return decision
         return then(self.logger(dict(record)), partial(_regardless, decision))
 
-    def _facts(self, action: Action, facts: Facts) -> dict[str, Any]:
+    def _facts(self, action: Action, facts: Facts, redaction: Redaction) -> dict[str, Any]:
         requester = action.requester
         who = None if requester is None else {"id": requester.id, "roles": sorted(requester.roles)}
         record = {
@@ -75,40 +75,16 @@ class AuditPolicy(Policy):
             "requester": who,
         }
         if facts.phase == BEFORE and self.log_arguments:
-            record["arguments"] = self.redaction.apply(action.arguments)
-        return record | self._outcome(facts)
+            record["arguments"] = redaction.apply(action.arguments)
+        return record | self._outcome(facts, redaction)
 
-    def _outcome(self, facts: Facts) -> dict[str, Any]:
+    def _outcome(self, facts: Facts, redaction: Redaction) -> dict[str, Any]:
         if facts.outcome is None:
             return {}
         if facts.outcome.failed:
-            return {"error": self.redaction.apply(facts.outcome.error)}
-        return {"result": self.redaction.apply(facts.outcome.value)} if self.log_results else {}
+            return {"error": redaction.apply(facts.outcome.error)}
+        return {"result": redaction.apply(facts.outcome.value)} if self.log_results else {}
 
 
 def _regardless(decision: Decision, _: object) -> Answer:
     return decision
-
-
-class _Record(Mapping[str, Any]):
-    """Facts that are worked out when somebody first looks at them, since often nobody does."""
-
-    __slots__ = ("_facts", "_make")
-
-    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
-        self._make = make
-        self._facts: dict[str, Any] | None = None
-
-    def _made(self) -> dict[str, Any]:
-        if self._facts is None:
-            self._facts = self._make()
-        return self._facts
-
-    def __getitem__(self, key: str) -> Any:
-        return self._made()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._made())
-
-    def __len__(self) -> int:
-        return len(self._made())

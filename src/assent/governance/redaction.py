@@ -98,6 +98,35 @@ class Redaction:
         return _Walk(self).visit(value, 0)
 
 
+class Record(Mapping[str, Any]):
+    """Facts that are worked out when somebody looks at them, since often nobody does, and by what may then be seen."""
+
+    __slots__ = ("_facts", "_make", "_redaction")
+
+    def __init__(self, make: Callable[[Redaction], dict[str, Any]], redaction: Redaction) -> None:
+        self._make = make
+        self._redaction = redaction
+        self._facts: dict[str, Any] | None = None
+
+    def shown(self, redaction: Redaction) -> dict[str, Any]:
+        """The facts for those from whom more is hidden; `redaction` must cover that of the record."""
+        return self._make(redaction)
+
+    def _made(self) -> dict[str, Any]:
+        if self._facts is None:
+            self._facts = self._make(self._redaction)
+        return self._facts
+
+    def __getitem__(self, key: str) -> Any:
+        return self._made()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())
+
+
 class _Walk:
     """One pass over a value, with what it has seen on the way down and how much it may still see."""
 

@@ -11,7 +11,7 @@ from assent.governance.action import NOTHING, Action
 from assent.governance.approvals import ApprovalRequest
 from assent.governance.fingerprint import fingerprint_of, name_of
 from assent.governance.policy import Decision, Facts, Phase, Policy, said_yes
-from assent.governance.redaction import Redaction
+from assent.governance.redaction import Record, Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Ruling:
         """
         redaction = self.redaction or redaction_of(self.policies)
         return [
-            (_type_of_event(decision), decision.policy, redaction.apply(_facts_of(decision)))
+            (_type_of_event(decision), decision.policy, _facts_of(decision, redaction))
             for decision in self.decisions
             if (decision.outcome, decision.kind) != ("ask", "approval")
         ]
@@ -101,7 +101,9 @@ def _type_of_event(decision: Decision) -> str:
             return f"policy.{decision.kind}.warned"
 
 
-def _facts_of(decision: Decision) -> dict[str, Any]:
+def _facts_of(decision: Decision, redaction: Redaction) -> Mapping[str, Any]:
+    if isinstance(decision.facts, Record):
+        return decision.facts.shown(redaction)
     facts = dict(decision.facts)
     if decision.reason:
         facts["reason"] = decision.reason
@@ -111,7 +113,7 @@ def _facts_of(decision: Decision) -> dict[str, Any]:
         facts["cause"] = name_of(type(decision.cause))
     if decision.requests:
         facts["asks"] = [request.approvers for request in decision.requests]
-    return facts
+    return redaction.apply(facts) if facts else {}
 
 
 def policies_digest(policies: Iterable[Policy]) -> str:

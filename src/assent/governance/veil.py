@@ -33,11 +33,13 @@ def veiled(redaction: Redaction, text: str, value: Any) -> str:
 
 def _is_plain(redaction: Redaction, value: Any) -> bool:
     """Whether it surely hides nothing of the value. Most values are of that kind, and need not be read again."""
-    atoms = ATOMS.difference(redaction.types)
     kind = type(value)
-    if kind is dict:
-        return all(type(one) in atoms and not redaction.hides(name) for name, one in value.items())
-    return kind in atoms
+    if kind is not dict:
+        return kind in ATOMS and not isinstance(value, redaction.types)
+    for name, one in value.items():
+        if type(one) not in ATOMS or redaction.hides(name) or isinstance(one, redaction.types):
+            return False
+    return True
 
 
 def secrets_of(redaction: Redaction, text: str, value: Any) -> frozenset[str]:
