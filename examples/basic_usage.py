@@ -111,7 +111,7 @@ async def a_captured_state(url: str) -> None:
     async with Runtime(url) as runtime:
         [approval] = await runtime.approvals()
         request = ApprovalRequest.from_text(approval.request)
-        print(f"   open: {request.title} for {', '.join(request.approvers)}")
+        print(f"   open: {request.subject} for {', '.join(request.approvers)}")
         await runtime.decide(approval.id, approver="lead@company.com", reason="she asked for it")
         handle = runtime.handle(approval.execution_id)
         print(f"   {await handle.result()}")

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from assent.errors import StoreUnavailable
 from assent.store import Commit, Store
@@ -17,7 +17,7 @@ class Door:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def __aenter__(self) -> "Door":
+    async def __aenter__(self) -> Self:
         await self._store.__aenter__()
         return self
 
@@ -32,7 +32,7 @@ class Door:
 
 
 class DeadlyDoor(Door):
-    """The process that uses it is killed instead of writing the first commit of a kind: from then on it writes nothing."""
+    """Its process is killed instead of writing the first commit of a kind: from then on it writes nothing."""
 
     def __init__(self, store: Store, moment: Moment) -> None:
         super().__init__(store)

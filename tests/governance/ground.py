@@ -11,7 +11,7 @@ from typing import Any
 from assent import Event, Principal, Runtime
 from assent.engine.local import WorkerSettings
 from assent.governance.approvals import ApprovalRequest
-from assent.store import ApprovalRecord, Store
+from assent.store import ApprovalRecord
 from assent.store.sqlite import SqliteStore
 from assent.testing import JumpingClock, JumpingLoop
 
@@ -37,7 +37,7 @@ class Ground:
 
     @asynccontextmanager
     async def runtime(
-        self, *workflows: Any, worker: bool = True, store: Store | None = None, **options: Any
+        self, *workflows: Any, worker: bool = True, store: Any = None, **options: Any
     ) -> AsyncIterator[Runtime]:
         runtime = Runtime(
             store=store or self.store(),

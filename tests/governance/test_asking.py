@@ -248,6 +248,8 @@ async def test_a_verdict_and_an_expiry_at_once_are_one_decision(ground: Ground) 
         handle = await runtime.start(wire, 5)
         (asked,) = await ground.asked(runtime)
         await asyncio.sleep(7199.999)
+        verdict: Any
+        result: Any
         verdict, result = await asyncio.gather(
             runtime.decide(asked.id, approver=CFO, decision="reject", reason="at last"),
             outcome(handle),
@@ -290,7 +292,7 @@ async def test_who_asks_may_not_decide_unless_the_policy_allows_it(ground: Groun
             handle = await runtime.start(strict, 5)
         (asked,) = await ground.asked(runtime)
         for name in (ANA.id, ANA.id.upper()):
-            with pytest.raises(VerdictRefused, match="asked for .* and may not decide"):
+            with pytest.raises(VerdictRefused, match=r"asked for .* and may not decide"):
                 await runtime.decide(asked.id, approver=name)
         await runtime.decide(asked.id, approver=CFO)
         assert await handle.result() == "sent 5"
@@ -345,7 +347,7 @@ async def test_a_verdict_after_the_end_is_refused_and_recorded(ground: Ground) -
         (asked,) = await ground.asked(runtime)
         await runtime.decide(asked.id, approver=CFO)
         await handle.result()
-        with pytest.raises(VerdictRefused, match="was granted by cfo@company.com") as refused:
+        with pytest.raises(VerdictRefused, match=r"was granted by cfo@company\.com") as refused:
             await runtime.decide(asked.id, approver=CEO, decision="reject", reason="no!")
         last = (await handle.events())[-1]
     assert (last.type, from_json(last.value or "")["refusal"]) == ("policy.approval.refused", refused.value.reason)

@@ -157,7 +157,12 @@ async def test_a_call_inside_a_step_is_an_execution_that_belongs_to_it(ground: G
 
 async def test_the_requester_comes_with_the_call_and_stays_with_its_children(ground: Ground) -> None:
     seen: list[Any] = []
-    clerks = AuthorizationPolicy(roles=["clerk"], authorizer=lambda action: seen.append(action.requester) or True)
+
+    def remember(action: Action) -> bool:
+        seen.append(action.requester)
+        return True
+
+    clerks = AuthorizationPolicy(roles=["clerk"], authorizer=remember)
 
     @govern(clerks)
     async def spend(amount: int) -> int:
@@ -217,7 +222,7 @@ async def test_the_policies_of_the_runtime_hold_for_every_governed_call(ground: 
     async def through_a_step(amount: int) -> int:
         return await within(amount)
 
-    calls = (book, direct, parent, through_a_step, lambda amount: govern()(book.__wrapped__)(amount))
+    calls = (book, direct, parent, through_a_step, govern()(book.__wrapped__))
     async with ground.runtime(policies=[frozen]) as runtime:
         assert await wire(Decimal(1)) == 2
         for call in calls:
@@ -270,7 +275,11 @@ async def test_calls_are_counted_over_all_processes_on_a_store(ground: Ground) -
 
 async def test_the_retries_of_a_step_hold_and_what_is_denied_is_not_tried_again(ground: Ground) -> None:
     asked: list[int] = []
-    granted = policy(name="open", rechecked=True)(lambda *_: asked.append(1) or len(asked) < 9)
+
+    @policy(name="open", rechecked=True)
+    def granted(*_: Any) -> bool:
+        asked.append(1)
+        return len(asked) < 9
 
     @govern(granted)
     @step(retry=Retry(5, initial=1), timeout="10s")
@@ -327,7 +336,7 @@ async def test_a_governed_workflow_begins_with_its_permit_and_is_reviewed_at_its
         record, events = await handle.record(), await handle.events()
     assert (record.name, record.version) == ("settle", 2)
     assert [each for each in effects if isinstance(each, Outcome)] == [Outcome(value=Decimal(10))]
-    assert [from_json(each.value)["phase"] for each in events if each.type == "audit.logged"] == [
+    assert [from_json(each.value or "")["phase"] for each in events if each.type == "audit.logged"] == [
         "before", "before", "after", "after",
     ]  # fmt: skip
     assert len(ground.rows("SELECT * FROM permits")) == 2
@@ -344,7 +353,7 @@ async def test_the_failure_of_a_governed_workflow_is_audited(ground: Ground) -> 
             await failing()
         (record,) = await runtime.executions()
         events = await runtime.handle(record.id).events()
-    last = [from_json(each.value) for each in events if each.type == "audit.logged"][-1]
+    last = [from_json(each.value or "") for each in events if each.type == "audit.logged"][-1]
     assert (last["phase"], last["error"]) == ("after", "LookupError: gone")
 
 

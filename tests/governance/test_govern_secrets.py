@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel, Field
 
 from assent import (
+    NOT_DONE,
     ApprovalPending,
     ApprovalPolicy,
     AuditPolicy,
-    NOT_DONE,
     PolicyDenied,
     StateNotCaptured,
     Status,
@@ -68,7 +68,9 @@ async def charge(
     more: dict[str, dict[str, list[dict[str, str]]]],
     named: Named,
 ) -> dict[str, Any]:
-    await effects.have(token, login.apiKey, cards[0].number, headers[0][1], more["a"]["b"][0]["AccountNumber"], named[1])
+    await effects.have(
+        token, login.apiKey, cards[0].number, headers[0][1], more["a"]["b"][0]["AccountNumber"], named[1]
+    )
     return {"SECRET": CANARY, "deep": [{"Session-Token": CANARY}], "amount": amount}
 
 
@@ -157,15 +159,15 @@ async def test_an_error_that_tells_a_secret_is_stored_without_it(ground: Ground,
         if place == "effect":
             raise ConnectionError(f"https://bank.test/?token={token}")
 
-    terms: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "effect": {},
         "policy": {"policies": policy(tell)},
-        "authorizer": {"policies": ValidationPolicy(check=lambda action: tell(action))},
+        "authorizer": {"policies": ValidationPolicy(check=lambda action: tell(action) is True)},
         "pre": {"pre": tell},
         "review": {"policies": policy(phase="after")(tell)},  # type: ignore[call-overload]
         "post": {"post": tell},
-    }[place]
-    governed = govern(name="connect", **terms)(connect)
+    }
+    governed = govern(name="connect", **every[place])(connect)
     async with ground.runtime() as runtime:
         with pytest.raises((ConnectionError, PolicyDenied, ValueError), match="redacted") as raised:
             await governed(CANARY)
@@ -355,7 +357,9 @@ def test_secrets_are_found_inside_other_texts_however_they_are_written() -> None
 
 
 def test_of_a_withheld_error_only_what_is_known_to_be_harmless_is_kept() -> None:
-    ours = '{"type":"assent.errors:ApprovalRejected","message":"no","traceback":"t","args":["no"],"state":{"reason":"r"}}'
+    ours = (
+        '{"type":"assent.errors:ApprovalRejected","message":"no","traceback":"t","args":["no"],"state":{"reason":"r"}}'
+    )
     assert withheld_error(ours) == ours
     theirs = withheld_error('{"type":"a:B","message":"m","traceback":"t","args":["m"],"state":{"x":"y"}}')
     assert theirs == (
@@ -385,5 +389,3 @@ async def test_verify_may_still_look_it_up_with_the_real_values(ground: Ground) 
             await connect(CANARY)
     assert asked[0][0] == CANARY
     assert CANARY.encode() not in ground.bytes()
-
-

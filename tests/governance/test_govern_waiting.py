@@ -122,16 +122,16 @@ async def test_what_people_refuse_fails_with_its_cause(
     async with ground.runtime(wire) as runtime:
         with pytest.raises(ApprovalPending) as pending:
             await wire(5)
-        id = pending.value.execution_id
+        call_id = pending.value.execution_id
         await decide(ground, runtime)
         with pytest.raises(error) as raised:
-            await runtime.handle(id).result()
-        assert [each.id for each in await runtime.executions(cause=cause)] == [id]
-        assert (await runtime.handle(id).status()) is Status.FAILED
+            await runtime.handle(call_id).result()
+        assert [each.id for each in await runtime.executions(cause=cause)] == [call_id]
+        assert (await runtime.handle(call_id).status()) is Status.FAILED
     facts: Any = raised.value
-    assert (facts.execution_id, facts.policy, facts.action) == (id, "approval", "wire")
+    assert (facts.execution_id, facts.policy, facts.action) == (call_id, "approval", "wire")
     assert facts.approval_id == pending.value.approvals[0]
-    assert id in str(facts)
+    assert call_id in str(facts)
     assert isinstance(facts, PermissionError)
     assert effects == []
     assert ground.rows("SELECT * FROM permits") == []
@@ -140,7 +140,7 @@ async def test_what_people_refuse_fails_with_its_cause(
 async def test_a_rejection_in_time_reaches_the_caller_with_who_and_why(ground: Ground) -> None:
     async with ground.runtime() as runtime, asyncio.TaskGroup() as people:
         people.create_task(in_time(ground, runtime, 1, decision="reject", reason="too much"))
-        with pytest.raises(ApprovalRejected, match="wire was rejected by cfo@company.com: too much") as rejected:
+        with pytest.raises(ApprovalRejected, match=r"wire was rejected by cfo@company\.com: too much") as rejected:
             await wire(5)
     assert (rejected.value.approver, rejected.value.reason) == (CFO, "too much")
 
@@ -234,7 +234,7 @@ async def test_the_events_tell_the_story_of_an_approval(ground: Ground) -> None:
         await runtime.handle(pending.value.execution_id).result()
         events = await runtime.handle(pending.value.execution_id).events()
     told = [(each.type, from_json(each.value or "null")) for each in events]
-    story = [type for type, _ in told if type.startswith(("policy", "permit", "execution.state"))]
+    story = [kind for kind, _ in told if kind.startswith(("policy", "permit", "execution.state"))]
     assert story == [
         "policy.validation.passed", "policy.approval.requested", "execution.state.captured",
         "policy.approval.granted", "permit.issued", "permit.consumed",
@@ -267,7 +267,7 @@ async def test_a_call_that_keeps_no_state_says_so_when_it_would_have_to_wait_lon
     async with ground.runtime(worker=worker) as runtime:
         with pytest.raises(StateNotCaptured, match="whisper has to wait, and capture_state=False") as refused:
             await whisper("psst")
-        record = await runtime.handle(refused.value.execution_id).record()
+        record = await runtime.handle(refused.value.execution_id or "").record()
         assert record.status is Status.FAILED
         assert [each.status for each in await runtime.approvals(None)] == ["withdrawn"]
         events = await runtime.handle(record.id).events()

@@ -1,12 +1,12 @@
 """What must always hold of governed effects, each as an attack on it.
 
-G1 no path reaches an effect without a permit; G2 one approval yields one effect; G3 what was changed after it was approved
-is refused (`test_permits.py` edits every stored row); G4 only a listed approver decides; G5 an effect is never repeated blindly.
+G1 no path reaches an effect without a permit; G2 one approval yields one effect; G3 what was changed after it was
+approved is refused (`test_permits.py` edits every stored row); G4 only a listed approver decides; G5 an effect is never
+repeated blindly.
 """
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -56,7 +56,9 @@ def no_effects() -> None:
     effects.then = None
 
 
-@govern([ApprovalPolicy([CFO, CEO], name="money"), ValidationPolicy(check=lambda action: action.amount > 0), AuditPolicy()])
+@govern(
+    [ApprovalPolicy([CFO, CEO], name="money"), ValidationPolicy(check=lambda action: action.amount > 0), AuditPolicy()]
+)
 async def wire(amount: int) -> str:
     await effects.have(amount)
     return f"sent {amount}"
@@ -110,7 +112,8 @@ class Witness:
     async def __call__(self) -> None:
         self.permits.append(
             self.ground.rows(
-                "SELECT count(*) FROM permits JOIN approvals USING (execution_id) JOIN verdicts ON approval_id = approvals.id"
+                "SELECT count(*) FROM permits JOIN approvals USING (execution_id)"
+                " JOIN verdicts ON approval_id = approvals.id"
                 " WHERE approvals.status = 'granted' AND verdicts.decision = 'approve' AND refusal IS NULL"
             )[0][0]
         )
@@ -126,21 +129,23 @@ async def test_g1_whichever_call_of_the_store_fails_no_effect_is_without_a_permi
         effects.clear()
         witness.permits.clear()
         door = FaultyDoor(ground.store(), fails_at, is_done=is_done)
-        id = f"{decision} {fails_at}"
+        call_id = f"{decision} {fails_at}"
         # What a process owns without knowing it, because word of its claim was lost, is free when the process ends.
         with suppress(StoreError, Unsettled):
             async with ground.runtime(wire, store=door) as runtime:
-                await runtime.start(wire, 5, id=id)
-                await settled(runtime, id, decision)
+                await runtime.start(wire, 5, id=call_id)
+                await settled(runtime, call_id, decision)
         async with ground.runtime(wire) as runtime:
-            await runtime.start(wire, 5, id=id)
-            result = await settled(runtime, id, decision)
+            await runtime.start(wire, 5, id=call_id)
+            result = await settled(runtime, call_id, decision)
         assert all(count >= 1 for count in witness.permits)
         happened = len(effects)
         assert happened <= (decision == "approve")
         # Whatever did not happen has a reason: somebody must say, people said no, or a question could not be read.
-        assert happened or getattr(result, "status", None) is Status.IN_DOUBT or isinstance(
-            result, (ApprovalRejected, StoreError) if decision == "reject" else StoreError
+        assert (
+            happened
+            or getattr(result, "status", None) is Status.IN_DOUBT
+            or isinstance(result, (ApprovalRejected, StoreError) if decision == "reject" else StoreError)
         )
         ground.edit("DELETE FROM permits")
         ground.edit("DELETE FROM verdicts")
@@ -219,16 +224,16 @@ async def test_g1_killed_at_any_commit_no_effect_is_without_a_permit_and_none_is
         effects.clear()
         witness.permits.clear()
         door = DeadlyDoor(ground.store(), nth(number))
-        id = f"killed {number}"
+        call_id = f"killed {number}"
         async with ground.runtime(wire, store=door) as runtime:
-            life = asyncio.create_task(start_and_settle(runtime, id))
+            life = asyncio.create_task(start_and_settle(runtime, call_id))
             death = asyncio.create_task(door.died.wait())
             await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED)
             for each in (life, death):
                 each.cancel()
             await asyncio.gather(life, death, return_exceptions=True)
         async with ground.runtime(wire) as runtime:
-            result = await start_and_settle(runtime, id)
+            result = await start_and_settle(runtime, call_id)
         assert (len(effects), len(witness.permits)) in {(1, 1), (0, 0)}
         assert all(count >= 1 for count in witness.permits)
         if getattr(result, "status", None) is Status.IN_DOUBT:
@@ -288,16 +293,16 @@ async def test_g2_approving_and_rejecting_at_once_is_one_decision(ground: Ground
 async def test_g2_two_workers_resume_what_was_approved_once(ground: Ground) -> None:
     ids = [f"w{number}" for number in range(20)]
     async with ground.runtime(wire) as client:
-        for id in ids:
-            await client.start(wire, 5, id=id)
+        for call_id in ids:
+            await client.start(wire, 5, id=call_id)
         await ground.until("execution.suspended", len(ids))
     async with ground.runtime(worker=False) as client:
         await decide_all(client)
     async with ground.runtime(wire) as one, ground.runtime(wire) as other:
         for each in (one, other):
             each.engine.nudge()  # type: ignore[attr-defined]  # what a look at the file would bring about
-        results = await asyncio.gather(*(settled(one, id) for id in ids))
-        await asyncio.gather(*(settled(other, id) for id in ids))
+        results = await asyncio.gather(*(settled(one, call_id) for call_id in ids))
+        await asyncio.gather(*(settled(other, call_id) for call_id in ids))
     assert results == ["sent 5"] * 20
     assert ground.rows("SELECT count(*), count(DISTINCT execution_id) FROM permits") == [(20, 20)]
 
@@ -437,22 +442,22 @@ async def test_g5_what_verify_finds_is_the_outcome(ground: Ground) -> None:
         return "found"
 
     send = sending(verify=find)
-    id = await killed_after_the_effect(ground, send)
+    call_id = await killed_after_the_effect(ground, send)
     async with ground.runtime(send) as runtime:
-        assert await settled(runtime, id) == "found"
-        events = await runtime.handle(id).events()
+        assert await settled(runtime, call_id) == "found"
+        events = await runtime.handle(call_id).events()
     assert (len(effects), "step.verified" in types(events)) == (1, True)
     (action,) = asked
-    assert (action.name, action.amount, action.execution_id) == ("send", 5, id)
-    assert (action.idempotency_key or "").startswith(id)
+    assert (action.name, action.amount, action.execution_id) == ("send", 5, call_id)
+    assert (action.idempotency_key or "").startswith(call_id)
 
 
 async def test_g5_what_surely_was_not_done_is_done_under_the_same_permit(ground: Ground) -> None:
     send = sending(verify=lambda action: NOT_DONE)
-    id = await killed_after_the_effect(ground, send)
+    call_id = await killed_after_the_effect(ground, send)
     effects.clear()
     async with ground.runtime(send) as runtime:
-        assert await settled(runtime, id) == "sent 5"
+        assert await settled(runtime, call_id) == "sent 5"
     assert (effects, len(ground.rows("SELECT * FROM permits"))) == ([(5,)], 1)
 
 
@@ -460,21 +465,21 @@ async def test_g5_what_surely_was_not_done_is_done_under_the_same_permit(ground:
 @pytest.mark.parametrize("done", [True, False])
 async def test_g5_what_nobody_can_tell_is_put_before_a_person(ground: Ground, verify: Any, done: bool) -> None:
     send = sending(verify=verify)
-    id = await killed_after_the_effect(ground, send)
+    call_id = await killed_after_the_effect(ground, send)
     async with ground.runtime(send) as runtime:
-        record = await settled(runtime, id)
+        record = await settled(runtime, call_id)
         assert (record.status, len(effects)) == (Status.IN_DOUBT, 1)
-        await runtime.handle(id).resolve(done=done, result="it was" if done else None, by=CFO)
-        assert await runtime.handle(id).result() == ("it was" if done else "sent 5")
-        events = await runtime.handle(id).events()
+        await runtime.handle(call_id).resolve(done=done, result="it was" if done else None, by=CFO)
+        assert await runtime.handle(call_id).result() == ("it was" if done else "sent 5")
+        events = await runtime.handle(call_id).events()
     assert len(effects) == (1 if done else 2)
     (verified,) = [from_json(each.value or "") for each in events if each.type == "step.verified"]
     assert (verified["done"], verified["by"]) == (done, CFO)
 
 
 async def test_g5_the_permit_is_checked_again_before_an_effect_that_was_not_done(ground: Ground) -> None:
-    clerks = {ANA.id}
-    terms = AuthorizationPolicy(authorizer=lambda action: action.requester.id in clerks)
+    clerks = {str(ANA)}
+    terms = AuthorizationPolicy(authorizer=lambda action: str(action.requester) in clerks)
     send = govern(terms, name="send", verify=lambda action: NOT_DONE)(sending().__wrapped__)
     door = DeadlyDoor(ground.store(), records("send"))
     async with ground.runtime(send, store=door) as runtime:
@@ -489,9 +494,9 @@ async def test_g5_the_permit_is_checked_again_before_an_effect_that_was_not_done
 
 async def test_g5_only_an_effect_that_may_be_repeated_is_repeated(ground: Ground) -> None:
     send = sending(once=False)
-    id = await killed_after_the_effect(ground, send)
+    call_id = await killed_after_the_effect(ground, send)
     async with ground.runtime(send) as runtime:
-        assert await settled(runtime, id) == "sent 5"
+        assert await settled(runtime, call_id) == "sent 5"
     assert (len(effects), len(ground.rows("SELECT * FROM permits"))) == (2, 1)
 
 
@@ -557,9 +562,9 @@ async def handle_status(runtime: Runtime, id: str) -> Status:
     ids=lambda each: each.kind,
 )
 async def test_one_more_rule_never_allows_more(ground: Ground, extra: Any) -> None:
-    both: Callable[..., Any] = govern([RateLimitPolicy(5, "1h"), extra], name="both")(sending().__wrapped__)
+    both: Any = govern([RateLimitPolicy(5, "1h"), extra], name="both")(sending().__wrapped__)
     async with ground.runtime() as runtime:
-        handle = await runtime.start(both, 5)  # type: ignore[arg-type]
+        handle = await runtime.start(both, 5)
         with pytest.raises(PermissionError):
             await handle.result()
     assert effects == []

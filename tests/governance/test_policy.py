@@ -228,7 +228,7 @@ async def test_a_request_is_bound_to_the_action_and_the_policies_whatever_the_po
     action = replace(ACTION, labels=frozenset({"b", "a"}))
     ruling = await rule(asking, Says(), action=action)
     ((request,),) = ruling.requests
-    assert request.action == request.title == "wire"
+    assert request.action == request.subject == "wire"
     assert request.action_digest == ACTION.digest
     assert request.policies_digest == policies_digest([asking, Says()])
     assert (request.policy, request.policy_digest) == ("asking", asking.fingerprint())

@@ -67,7 +67,7 @@ def approval_facts(record: ApprovalRecord, verdicts: list[VerdictRecord]) -> dic
 
 def _request_facts(request: ApprovalRequest) -> dict[str, Any]:
     return {
-        "title": request.title,
+        "title": request.subject,
         "action": request.action,
         "arguments": dict(request.arguments),
         "requester": request.requester,
@@ -92,7 +92,7 @@ def approval_row(record: ApprovalRecord, verdicts: list[VerdictRecord], now: flo
         plain(record.id),
         styled("expired" if overdue else record.status.value),
         Text(short_moment(record.created_at, now)),
-        plain(request.title or request.action if request else "?"),
+        plain(request.subject if request else "?"),
     ]
     notes = [plain(_progress(record, request, verdicts, now))]
     if request is not None and request.arguments:

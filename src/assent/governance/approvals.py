@@ -72,6 +72,11 @@ class ApprovalRequest:
         _check_expiry(self)
 
     @property
+    def subject(self) -> str:
+        """What it is about, for people: its title, or the name of the action."""
+        return self.title or self.action
+
+    @property
     def electorate(self) -> tuple[str, ...]:
         """Those whose verdict counts."""
         return tuple(one for one in self.approvers if not self.is_own_request_of(one))
@@ -135,7 +140,8 @@ def opened(approval_id: str, execution_id: str, request: ApprovalRequest, now: f
         request=text,
         digest=digest(text),
         created_at=now,
-        expires_at=None if request.expires is None else now + request.expires,
+        # To the millisecond: people do not decide faster, and it is written in several places.
+        expires_at=None if request.expires is None else round(now + request.expires, 3),
     )
 
 

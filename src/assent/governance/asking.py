@@ -83,15 +83,16 @@ def _opening(record: ApprovalRecord, request: ApprovalRequest) -> list[Note]:
     facts = {
         "approval_id": record.id,
         "approvers": request.approvers,
-        "quorum": request.quorum,
         "expires_at": record.expires_at,
-        "stage": f"{request.stage}/{request.stages}",
         "request_digest": record.digest,
-        "action_digest": request.action_digest,
     }
+    if request.quorum > 1:
+        facts["quorum"] = request.quorum
+    if request.stages > 1:
+        facts["stage"] = f"{request.stage}/{request.stages}"
     return [
         Note("policy.approval.requested", request.policy, to_json(facts)),
-        Note("execution.state.captured", "pre_approval", to_json({"action_digest": request.action_digest})),
+        Note("execution.state.captured"),
     ]
 
 

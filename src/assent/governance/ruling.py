@@ -173,7 +173,7 @@ class _Asking:
                 return None
             answer = one.evaluate(self.action, self.facts)
             if answer is one.allowed:
-                self.decisions.append(answer)
+                self.decisions.append(one.allowed)
                 return None
             if not isinstance(answer, Decision) and inspect.isawaitable(answer):
                 return answer
@@ -227,7 +227,6 @@ class _Asking:
             policy=one.name,
             policy_digest=one.fingerprint(),
             policies_digest=policies_digest(self.policies),
-            title=request.title or action.name,
             action=action.name,
             action_digest=action.digest,
             arguments=(self.redaction or redaction_of(self.policies)).apply(action.arguments)

@@ -155,7 +155,7 @@ def _withdraw(commit: Commit, transaction: Transaction) -> None:
     at = _moment(commit)
     withdrawn = transaction.execute(
         "UPDATE approvals SET status = 'withdrawn', version = version + 1, decided_at = ?"
-        " WHERE execution_id = ? AND status = 'pending' RETURNING id, request ->> '$.policy'",
+        " WHERE execution_id = ? AND +status = 'pending' RETURNING id, request ->> '$.policy'",
         (at, commit.execution_id),
     )
     for approval_id, policy in withdrawn.fetchall():

@@ -251,7 +251,9 @@ class SqliteStore:
     async def approvals(
         self, status: ApprovalStatus | None = None, execution_id: str | None = None, limit: int = 100
     ) -> list[ApprovalRecord]:
-        where, values = _where(("status = ?", status), ("execution_id = ?", execution_id))
+        # The plus keeps SQLite from going through all open approvals for those of one execution.
+        by_status = "status = ?" if execution_id is None else "+status = ?"
+        where, values = _where((by_status, status), ("execution_id = ?", execution_id))
         found = self._read(f"{APPROVALS} {where} ORDER BY created_at, rowid LIMIT ?", *values, limit)
         return [rows.approval_of(row) for row in found]
 
