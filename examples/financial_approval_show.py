@@ -272,7 +272,7 @@ def request_panel(approval: ApprovalRecord) -> Panel:
     request = ApprovalRequest.from_text(approval.request)
     facts = {
         "To": ", ".join(request.approvers),
-        "Asked by": request.requester,
+        "Asked by": request.requester or "nobody known",
         "Action": request.action,
         **{f"  {name}": str(value) for name, value in request.arguments.items()},
         "Approval": approval.id,

@@ -1,39 +1,39 @@
 """Every error that Assent raises, each with its remedy, its HTTP status and its exit code.
 
-    AssentError                     500   1
-    ├─ UsageError                   400   2   the call itself is wrong
-    │  ├─ CodecError                          a value cannot cross the journal
-    │  ├─ OutsideWorkflow                     an ambient function was called where there is no execution
-    │  ├─ RuntimeRequired                     the call needs a runtime, and none is open
-    │  ├─ NotDeterministic                    workflow code touched the outside world
-    │  ├─ UnknownWorkflow                     no such workflow in this process
-    │  └─ DuplicateWorkflow                   two functions claim one name and version
-    ├─ ExecutionNotFound            404   3
-    ├─ ApprovalNotFound             404   3
-    ├─ ExecutionConflict            409   4   the id is taken by a call with other arguments
-    ├─ ExecutionFailed              500   1   failed with an error that cannot be raised as its own type
-    │  └─ StepFailed                          the same, for one step
-    ├─ ExecutionCancelled           409   6
-    ├─ StepTimeout                  504   1   also a TimeoutError
-    ├─ ResultTimeout                504   75  the execution goes on, only the waiting ended; also a TimeoutError
-    ├─ InDoubt                      409   7   an effect may or may not have happened
-    ├─ NonDeterminism               500   8   code and journal disagree
-    ├─ GovernanceError              403   5
-    │  ├─ PolicyDenied              403   5   also a PermissionError
-    │  │  ├─ ValidationDenied       422   5
-    │  │  └─ RateLimited            429   5
-    │  ├─ ApprovalPending           202   75  the execution lives on and waits for people
-    │  ├─ ApprovalRejected          409   5   also a PermissionError
-    │  ├─ ApprovalExpired           409   5   also a PermissionError
-    │  ├─ PermitRefused             403   5   also a PermissionError
-    │  ├─ VerdictRefused            409   5
-    │  └─ StateNotCaptured          409   5   a call that keeps no state would have to wait
-    └─ StoreError                   503   9
-       ├─ StoreUnavailable                    locked, full, read-only, missing
-       ├─ StoreCorrupt                        not a store, or a damaged one
-       ├─ StoreVersion                        written by a newer Assent
-       └─ LeaseLost                           another worker took over
-    OutcomeUnknown                            raised by a `verify=` function that cannot tell
+AssentError                     500   1
+├─ UsageError                   400   2   the call itself is wrong
+│  ├─ CodecError                          a value cannot cross the journal
+│  ├─ OutsideWorkflow                     an ambient function was called where there is no execution
+│  ├─ RuntimeRequired                     the call needs a runtime, and none is open
+│  ├─ NotDeterministic                    workflow code touched the outside world
+│  ├─ UnknownWorkflow                     no such workflow in this process
+│  └─ DuplicateWorkflow                   two functions claim one name and version
+├─ ExecutionNotFound            404   3
+├─ ApprovalNotFound             404   3
+├─ ExecutionConflict            409   4   the id is taken by a call with other arguments
+├─ ExecutionFailed              500   1   failed with an error that cannot be raised as its own type
+│  └─ StepFailed                          the same, for one step
+├─ ExecutionCancelled           409   6
+├─ StepTimeout                  504   1   also a TimeoutError
+├─ ResultTimeout                504   75  the execution goes on, only the waiting ended; also a TimeoutError
+├─ InDoubt                      409   7   an effect may or may not have happened
+├─ NonDeterminism               500   8   code and journal disagree
+├─ GovernanceError              403   5
+│  ├─ PolicyDenied              403   5   also a PermissionError
+│  │  ├─ ValidationDenied       422   5
+│  │  └─ RateLimited            429   5
+│  ├─ ApprovalPending           202   75  the execution lives on and waits for people
+│  ├─ ApprovalRejected          409   5   also a PermissionError
+│  ├─ ApprovalExpired           409   5   also a PermissionError
+│  ├─ PermitRefused             403   5   also a PermissionError
+│  ├─ VerdictRefused            409   5
+│  └─ StateNotCaptured          409   5   a call that keeps no state would have to wait
+└─ StoreError                   503   9
+   ├─ StoreUnavailable                    locked, full, read-only, missing
+   ├─ StoreCorrupt                        not a store, or a damaged one
+   ├─ StoreVersion                        written by a newer Assent
+   └─ LeaseLost                           another worker took over
+OutcomeUnknown                            raised by a `verify=` function that cannot tell
 """
 
 from typing import Any, ClassVar
@@ -196,7 +196,8 @@ class ApprovalPending(GovernanceError):
 
     http_status = 202
     exit_code = 75
-    execution_id: str
+    # Other errors of governance may have none.
+    execution_id: str  # pyright: ignore[reportIncompatibleVariableOverride]
     approvals: list[str]
     poll_url: str
 
