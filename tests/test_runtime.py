@@ -1,6 +1,7 @@
 """What a runtime does beside driving workflows: children, closing, what other processes can see of it."""
 
 import asyncio
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from assent import (
     NotDeterministic,
     ResultTimeout,
     Runtime,
+    RuntimeRequired,
     Status,
+    StoreCorrupt,
     WorkerSettings,
     govern,
     signal,
@@ -132,3 +135,38 @@ async def test_a_journal_cannot_be_read_from_workflow_code(tmp_path: Path) -> No
 
         with pytest.raises(NotDeterministic, match="@step"):
             await (await runtime.start(curious)).result(10)
+
+
+async def called_elsewhere(runtime: Runtime | None) -> list[str]:
+    """The executions that a call leaves which is made in a task that has inherited nothing, as in a web server."""
+
+    async def handler() -> None:
+        if runtime is None:
+            await double(4)
+            return
+        with runtime.ambient():
+            await double(4)
+
+    await asyncio.get_running_loop().create_task(handler(), context=Context())
+    return [] if runtime is None else [record.name for record in await runtime.executions()]
+
+
+@govern()
+async def double(number: int) -> int:
+    return 2 * number
+
+
+async def test_a_task_of_somebody_else_can_be_given_the_runtime(tmp_path: Path) -> None:
+    async with Runtime(url(tmp_path)) as runtime:
+        assert await called_elsewhere(None) == []
+        assert await called_elsewhere(runtime) == ["double"]
+    with pytest.raises(RuntimeRequired), runtime.ambient():
+        pass
+
+
+async def test_a_runtime_that_fails_to_open_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "assent.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreCorrupt):
+        async with Runtime(url(tmp_path)):
+            pass
+    assert await double(3) == 6  # an ordinary call

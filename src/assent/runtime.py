@@ -2,9 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from contextvars import Token
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from types import ModuleType
@@ -36,6 +35,9 @@ __all__ = ["Handle", "Runtime", "Startable", "WorkerSettings"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+NOT_OPEN = "This Runtime is not open: use it as `async with Runtime(...) as runtime:`."
 
 
 class Startable(Protocol):
@@ -167,7 +169,7 @@ class Runtime:
     _engine: LocalEngine | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
     _modules: set[str] = field(default_factory=set, init=False, repr=False)  # whose functions are registered
-    _tokens: list[tuple[Any, Token[Any]]] = field(default_factory=list, init=False, repr=False)
+    _authority: Authority | None = field(default=None, init=False, repr=False)
 
     async def __aenter__(self) -> Self:
         if self._engine is not None:
@@ -193,23 +195,30 @@ class Runtime:
             )
             for program in self._programs():
                 engine.register(program)
-            self._tokens = [
-                (ambient_engine, ambient_engine.set(engine)),
-                (ambient_authority, ambient_authority.set(authority)),
-            ]
+            stack.enter_context(_ambient(engine, authority))
             # Whoever opens the runtime is not the one for whom its executions run.
             with acting_as(None):
                 await stack.enter_async_context(engine)
-            self._engine = engine
+            self._engine, self._authority = engine, authority
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for variable, token in reversed(self._tokens):
-            variable.reset(token)
-        self._engine = None
+        self._engine = self._authority = None
         self._modules.clear()
         await self._stack.aclose()
+
+    @contextmanager
+    def ambient(self) -> Iterator[Self]:
+        """Let calls made in here find this runtime.
+
+        That goes without saying in the task that opened it, and in those started from there. A web server starts its
+        handlers elsewhere: there, and in threads, a call that finds no runtime is an ordinary one.
+        """
+        if self._engine is None or self._authority is None:
+            raise RuntimeRequired(NOT_OPEN)
+        with _ambient(self._engine, self._authority):
+            yield self
 
     @property
     def engine(self) -> Engine:
@@ -218,7 +227,7 @@ class Runtime:
 
     def _local(self) -> LocalEngine:
         if self._engine is None:
-            raise RuntimeRequired("This Runtime is not open: use it as `async with Runtime(...) as runtime:`.")
+            raise RuntimeRequired(NOT_OPEN)
         return self._engine
 
     @overload
@@ -322,6 +331,16 @@ class Runtime:
         yield from _programs_of(sys.modules.get("__main__"))
         for each in self.workflows:
             yield from _programs_of(each)
+
+
+@contextmanager
+def _ambient(engine: Engine, authority: Authority) -> Iterator[None]:
+    tokens = ambient_engine.set(engine), ambient_authority.set(authority)
+    try:
+        yield
+    finally:
+        ambient_engine.reset(tokens[0])
+        ambient_authority.reset(tokens[1])
 
 
 def _requester() -> str | None:
