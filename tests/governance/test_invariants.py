@@ -452,6 +452,19 @@ async def test_g5_what_verify_finds_is_the_outcome(ground: Ground) -> None:
     assert (action.idempotency_key or "").startswith(call_id)
 
 
+async def test_g5_what_verify_finds_is_audited_like_any_outcome(ground: Ground) -> None:
+    async def find(action: Action) -> str:
+        return "found"
+
+    send = sending(verify=find)
+    call_id = await killed_after_the_effect(ground, send)
+    async with ground.runtime(send) as runtime:
+        assert await settled(runtime, call_id) == "found"
+        events = await runtime.handle(call_id).events()
+    records = [from_json(each.value or "") for each in events if each.type == "audit.logged"]
+    assert [(each["phase"], each.get("result")) for each in records] == [("before", None), ("after", "found")]
+
+
 async def test_g5_what_surely_was_not_done_is_done_under_the_same_permit(ground: Ground) -> None:
     send = sending(verify=lambda action: NOT_DONE)
     call_id = await killed_after_the_effect(ground, send)

@@ -144,8 +144,8 @@ async def test_what_is_told_does_not_hold_the_values() -> None:
 
 
 async def test_a_message_stands_for_the_check() -> None:
-    policy = ValidationPolicy(check=lambda a: False, message="the rule of four eyes")
-    assert await reason(policy) == "the rule of four eyes does not hold"
+    policy = ValidationPolicy(check=lambda a: False, message="four eyes must see it")
+    assert await reason(policy) == "four eyes must see it"
 
 
 def broken(action: Action) -> bool:

@@ -330,7 +330,7 @@ async def test_events_have_public_names_and_facts_without_secrets() -> None:
         ("policy.approval.passed", "auto"),
         ("audit.logged", "audit"),
     ]
-    assert events[1][2] == {"reason": "it is large does not hold"}
+    assert events[1][2] == {"reason": "it is large"}
     assert events[2][2] == {"token": "[redacted]", "odd": "[builtins.object]", "reason": "no"}
     assert events[3][2]["asks"] == [["cfo@company.com"]]
     assert "hunter2" not in json.dumps([facts for _, _, facts in events])

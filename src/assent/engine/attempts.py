@@ -247,25 +247,27 @@ class Attempts:
         if op.spec.verify is None:
             self._put_in_doubt(op, reason)
             return
-        task = self._desk.spawn(self._look_up(op, intended_at))
+        scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt)
+        task = self._desk.spawn(self._look_up(op, intended_at, scope))
         self.running[op.index] = task
         self._asked.add(op.index)
-        task.add_done_callback(partial(self._looked_up, op, reason, error))
+        task.add_done_callback(partial(self._looked_up, op, scope, reason, error))
 
-    async def _look_up(self, op: StepOp, intended_at: float) -> Any:
+    async def _look_up(self, op: StepOp, intended_at: float, scope: StepScope) -> Any:
         assert op.spec.verify is not None
-        key = f"{self._pen.id}:{op.key}"
-        step_scope.set(StepScope(self._live.info, key, op.attempt))
+        step_scope.set(scope)
         effect = Effect(
             name=op.name,
             arguments=op.arguments,
             execution_id=self._pen.id,
-            idempotency_key=key,
+            idempotency_key=scope.key,
             intended_at=intended_at,
         )
         return await op.spec.verify(effect)
 
-    def _looked_up(self, op: StepOp, reason: str, interruption: BaseException | None, task: asyncio.Task[Any]) -> None:
+    def _looked_up(
+        self, op: StepOp, scope: StepScope, reason: str, interruption: BaseException | None, task: asyncio.Task[Any]
+    ) -> None:
         del self.running[op.index]
         self._asked.discard(op.index)
         error = asyncio.CancelledError("it was cancelled") if task.cancelled() else task.exception()
@@ -277,7 +279,7 @@ class Attempts:
             self._put_in_doubt(op, f"{reason}, and looking it up failed: {type(error).__name__}: {error}")
         elif task.result() is not NOT_DONE:
             self._note_verified(op, True, "verify")
-            self._record_outcome(op, task.result())
+            self._record_outcome(op, task.result(), scope.notes)
         elif interruption is not None:
             self._note_verified(op, False, "verify")
             self._record_failure(op, interruption)

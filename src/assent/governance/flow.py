@@ -152,7 +152,11 @@ class Flow:
         return replace(spec, timeout=subject.step.timeout, retry=_retry_of(subject.step)) if subject.step else spec
 
     async def _look_up(self, verify: Callable[[Action], Any], effect: Effect) -> Any:
-        return await awaited(verify(replace(self.action, idempotency_key=effect.idempotency_key)))
+        found = await awaited(verify(replace(self.action, idempotency_key=effect.idempotency_key)))
+        scope = step_scope.get()
+        if found is not NOT_DONE and scope is not None:
+            await self._audit(Outcome(value=found), authority_of(self.subject.name), scope)
+        return found
 
     async def _audited(self, arguments: Mapping[str, Any], authority: Authority, scope: StepScope) -> Any:
         """The effect, with what the auditors note of its outcome."""

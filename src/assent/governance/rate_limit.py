@@ -1,5 +1,6 @@
 """The policy about how often something may be done, and buckets to count it in."""
 
+import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Final
@@ -54,7 +55,7 @@ class RateLimitPolicy(Policy):
             return self.allow("its token is still good")
         wait = await facts.admit(self._bucket(action), self.max_calls / window, self.burst or self.max_calls)
         if wait > 0:
-            reason = f"more than {self.max_calls} calls in {window:g} s; try again in {wait:.3g} s"
+            reason = f"more than {self.max_calls} calls in {window:g} s; try again in {math.ceil(wait)} s"
             return self.deny(reason, retry_after=wait)
         if wait != 0:
             raise UsageError(f"admit() returned {wait!r}. It must return 0, or the seconds to wait.")

@@ -24,6 +24,7 @@ class _Rule(NamedTuple):
 
     label: str  # of what is wrong, for people
     holds: Callable[[Action, Facts], Any]
+    message: str = ""  # what to say instead when it does not hold
 
     def problem(self, action: Action, facts: Facts) -> str | Awaitable[str | None] | None:
         """What is wrong; None if nothing is."""
@@ -33,18 +34,18 @@ class _Rule(NamedTuple):
                 return None
             return self._later(answer) if inspect.isawaitable(answer) else self._judged(answer)
         except (ValueError, AssertionError) as error:
-            return _told(self.label, error)
+            return self.message or _told(self.label, error)
 
     async def _later(self, answer: Awaitable[Any]) -> str | None:
         try:
             return self._judged(await answer)
         except (ValueError, AssertionError) as error:
-            return _told(self.label, error)
+            return self.message or _told(self.label, error)
 
     def _judged(self, answer: object) -> str | None:
         if answer is None:
             raise UsageError(f"{self.label} returned None. Return True or False, or raise ValueError(what is wrong).")
-        return None if said_yes(answer, self.label) else f"{self.label} does not hold"
+        return None if said_yes(answer, self.label) else self.message or f"{self.label} does not hold"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class ValidationPolicy(Policy):
     parameters: Mapping[str, Any] = field(default_factory=dict)
     result: Any = None
     strict: bool = True
-    message: str = ""  # for people, instead of what the check is called
+    message: str = ""  # what to tell people when the check does not hold
     phase: Phase = field(default=Phase.BEFORE, init=False)
     _before: Sequence[_Rule] = field(init=False, repr=False, compare=False)
     _after: Sequence[_Rule] = field(init=False, repr=False, compare=False)
@@ -82,7 +83,7 @@ class ValidationPolicy(Policy):
 
     def _rules_before(self) -> Iterable[_Rule]:
         if self.check is not None:
-            yield _Rule(self.message or _called(self.check), _check_of_action(self.check))
+            yield _Rule(_called(self.check), _check_of_action(self.check), self.message)
         if self.model is not None:
             yield _Rule("", partial(_validate_arguments, _adapter("model", self.model)))
         for name, expected in self.parameters.items():
