@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from assent.clock import SystemClock
+from assent.engine.lease import Lease
 from assent.engine.local import LocalEngine, WorkerSettings
 from assent.errors import StoreUnavailable
 from assent.runtime import Runtime
@@ -169,3 +171,25 @@ class TestRandomWorkflows(RandomEngineSuite):
 
     def ground_of_one_example(self) -> Any:
         return ground_in_memory()
+
+
+class WallClock(SystemClock):
+    """A clock that can be put forward, as when the machine wakes from sleep; the event loop's does not notice."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+async def test_a_lease_does_not_hold_once_others_take_it_for_expired() -> None:
+    clock = WallClock()
+    async with SqliteStore("sqlite://") as store:
+        lease = Lease(store, clock, 10.0, workflows=list, lost=lambda: None, held=lambda _: None)
+        await lease.take()
+        assert lease.holds()
+        clock.ahead = 11.0
+        assert not lease.holds()
+        await lease.recover()
+        assert lease.holds()
+        await lease.give_back()

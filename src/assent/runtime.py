@@ -57,7 +57,6 @@ class Handle(Generic[R]):
         self._engine = engine
         self._is_child = is_child
         self._returns = returns or codec_for(Any)
-        self._ending: dict[str, Any] | None = None
 
     async def result(self, timeout: float | None = None) -> R:
         """Wait for the result; raises what the execution raised.
@@ -67,16 +66,16 @@ class Handle(Generic[R]):
         live = current()
         if live is None:
             return await self._engine.result(self.id, timeout=timeout)  # type: ignore[no-any-return]
-        if self._is_child and self._ending is None:
-            self._ending = await self._word_of_child(live, timeout)
+        if self._is_child:
+            await self._word_of_child(live, timeout)
         result = partial(self._engine.result, self.id, timeout=timeout)
         return await self._inside(live, "result", result, self._returns)  # type: ignore[no-any-return]
 
-    async def _word_of_child(self, live: LiveExecution, timeout: float | None) -> Any:
+    async def _word_of_child(self, live: LiveExecution, timeout: float | None) -> None:
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                return await live.wait_signal(f"child:{self.id}", codec_for(dict[str, Any]))
+                await live.wait_child(self.id)
         except TimeoutError as error:
             raise ResultTimeout(
                 f"execution {self.id} has no result after {timeout:g} s; it goes on. Ask again later.",

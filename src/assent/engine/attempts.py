@@ -44,6 +44,15 @@ class Attempts:
         """Whether it is being looked up how a step ended."""
         return bool(self._asked)
 
+    @property
+    def effects(self) -> list[asyncio.Task[Any]]:
+        """The attempts under way that must not happen twice."""
+        return [
+            task
+            for index, task in self.running.items()
+            if self._live.steps[index].spec.once and index not in self._asked
+        ]
+
     def begin(self, op: StepOp) -> None:
         """Perform a step that workflow code has asked for."""
         if self.is_closing:
@@ -106,6 +115,9 @@ class Attempts:
         shown = fit(op.shown, blobs)
         events.append(Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, now, shown))
         op.shown = ""
+        if op.permit is not None:
+            # What was noted before must not be refused along with the permit: nobody would say it again.
+            self._pen.flush()
         self._pen.write(
             events,
             partial(self._perform, op, arguments),

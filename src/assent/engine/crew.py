@@ -122,11 +122,15 @@ class Crew:
 
     async def _drop_all(self) -> None:
         running = [task for drive in self._drives.values() for task in drive.running]
+        effects = [task for drive in self._drives.values() for task in drive.effects]
         for drive in self._drives.values():
             drive.drop()
         self._drives.clear()
         if running:
             await asyncio.wait(running, timeout=CLEAN_UP)
+        if effects:
+            # A thread cannot be interrupted. Whoever gets the lease looks the effect up, and must not be too early.
+            await asyncio.wait(effects)
 
     # What drives ask of their host.
 

@@ -313,6 +313,11 @@ class Drive:
         return list(self._attempts.running.values()) if self._live is not None else []
 
     @property
+    def effects(self) -> list[asyncio.Task[Any]]:
+        """The attempts under way that must not happen twice."""
+        return self._attempts.effects if self._live is not None else []
+
+    @property
     def under_way(self) -> list[asyncio.Future[Any]]:
         """What is waited for before the process stops: attempts, and the last commit."""
         last = self._pen.last_commit

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random  # noqa: TID251 - seeded by the execution's id, so that it yields the same numbers on replay
 from typing import Any
 
-from assent.codec import Codec
+from assent.codec import Codec, codec_for
 from assent.engine.loop import DeterministicLoop, Discarded, DurableTimer
 from assent.engine.ops import ExecutionInfo, Note, Op, SignalOp, StepOp, StepSpec, TimerOp
 from assent.errors import CodecError
@@ -40,6 +40,8 @@ class LiveExecution:
         self._cancelling: list[StepOp] = []
         self._new_patches: list[str] = []
         self._unclaimed: dict[str, list[str]] = {}
+        self._children: dict[str, asyncio.Lock] = {}
+        self._ended_children: set[str] = set()
         self._due: list[tuple[float, int]] = []  # a heap of timers; cancelled ones are dropped when they come up
         self._discarded = False
         self._random: Random | None = None
@@ -251,6 +253,13 @@ class LiveExecution:
             return await op.future
         finally:
             self.signals.pop(op.index, None)
+
+    async def wait_child(self, child_id: str) -> None:
+        """Wait for the end of an execution that was started from here. Word of it comes once, for all who wait."""
+        async with self._children.setdefault(child_id, asyncio.Lock()):
+            if child_id not in self._ended_children:
+                await self.wait_signal(f"child:{child_id}", codec_for(dict[str, Any]))
+                self._ended_children.add(child_id)
 
     def patched(self, name: str) -> bool:
         """Whether this execution runs the code behind the patch: new ones do, those recorded before it do not.

@@ -32,6 +32,7 @@ class Lease:
     held: Callable[[bool], None]  # it surely holds; True: and executions may have become free
     owner: str = ""
     _deadline: float = 0.0  # by the loop's clock, which goes on while the process is stopped
+    _expires_at: float = 0.0  # by the wall clock, which goes on while the machine sleeps, and by which others judge
     _timer: asyncio.TimerHandle | None = None
     _beating: asyncio.Task[None] | None = None
     _stopped: bool = False
@@ -55,13 +56,13 @@ class Lease:
                 workflows=names,
             )
         )
-        self._deadline = deadline
+        self._deadline, self._expires_at = deadline, now + self.seconds
         await self.store.take_over(now)
         self.held(True)
 
     def holds(self) -> bool:
         """Whether it surely still holds."""
-        return asyncio.get_running_loop().time() < self._deadline
+        return asyncio.get_running_loop().time() < self._deadline and self.clock.now() < self._expires_at
 
     def beat(self) -> None:
         """Renew it now, or find out that it is lost; at most one such question at a time."""
@@ -104,7 +105,7 @@ class Lease:
         deadline = asyncio.get_running_loop().time() + self.seconds
         now = self.clock.now()
         if await self.store.renew(self.owner, now + self.seconds):
-            self._deadline = deadline
+            self._deadline, self._expires_at = deadline, now + self.seconds
             self.held(await self.store.take_over(now) > 0)
         elif not self._stopped:
             log.warning("the lease of worker %s was lost; its executions go on elsewhere", self.owner)

@@ -19,7 +19,7 @@ import threading
 import weakref
 from asyncio import events, tasks
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterator, Sequence
 from contextvars import Context
 from types import CodeType
 from typing import Any, Never, TypeVar
@@ -31,6 +31,7 @@ log = logging.getLogger("assent.engine")
 
 # What makes tasks for asyncio's own functions.
 _ENSURE_FUTURE: CodeType = getattr(tasks, "_ensure_future", tasks.ensure_future).__code__
+_WAIT: CodeType = getattr(tasks, "_wait").__code__  # noqa: B009 - unknown to the type checkers
 
 REMEDY = "Workflow code is replayed, so it may not touch the outside world. Put this in a @step and await that."
 
@@ -51,6 +52,15 @@ class DurableTask(asyncio.Task[Any]):
 
     `TaskGroup` and `wait` keep their tasks in sets, and by address these would be cancelled in any order.
     """
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class DurableFuture(asyncio.Future[Any]):
+    """A future of workflow code, such as that of `shield`. Hashed like a task, for `wait` gives out sets of them."""
 
     number: int
 
@@ -80,6 +90,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._tasks: list[asyncio.Task[Any]] = []
         self._task_number = seed
+        self._future_number = seed
         self._in_order: dict[Any, asyncio.Task[Any]] = {}
         self._prune_at = 64
         # By number, so that they are closed in the order in which they were first used.
@@ -177,7 +188,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._close_timer(handle)
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        if sys._getframe(1).f_code is _WAIT:
+            _check_order(sys._getframe(1).f_locals["fs"])
+        future = DurableFuture(loop=self)
+        future.number = self._future_number = self._future_number + 1
+        return future
 
     def create_task(self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
         if self._discarded:
@@ -254,6 +269,15 @@ def _awaited_as_completed() -> list[Any]:
             return [each for each in dict.fromkeys(given) if asyncio.iscoroutine(each)]
         frame = frame.f_back
     return []
+
+
+def _check_order(awaited: Collection[object]) -> None:
+    """Refuse to `asyncio.wait` for futures whose set has another order each time: those of `gather` are made by it."""
+    if len(awaited) > 1 and not all(isinstance(each, DurableTask | DurableFuture) for each in awaited):
+        raise NotDeterministic(
+            "wait() in workflow code needs tasks, so that the sets it returns have an order. Put each gather() into "
+            "an async function and make a task of it."
+        )
 
 
 def _has_order(awaitable: object) -> bool:

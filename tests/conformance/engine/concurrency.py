@@ -302,6 +302,29 @@ class Concurrency(Suite):
     async def test_it_means_the_same_without_a_runtime(self, ground: Ground, fn: Any) -> None:
         assert await fn() == await self.finished(ground, fn)
 
+    async def test_futures_that_were_waited_for_come_in_the_same_order_again(self, ground: Ground) -> None:
+        @workflow
+        async def pairs() -> list[tuple[str, str]]:
+            done, _ = await asyncio.wait([asyncio.shield(echo(str(i))) for i in range(20)])
+            found = [(each.result(), await echo(each.result())) for each in done]
+            await signal("go")
+            return found
+
+        async with ground.runtime(pairs) as runtime:
+            handle = await runtime.start(pairs)
+            await runtime.engine.waiting(handle.id)
+            _elsewhere = [bytearray(100) for _ in range(1001)]  # memory is laid out differently for the replay
+            await handle.signal("go")
+            assert all(first == second for first, second in await handle.result())
+
+    async def test_waiting_for_what_has_no_order_fails(self, ground: Ground) -> None:
+        @workflow
+        async def waits_for_gathered() -> None:
+            await asyncio.wait([asyncio.gather(echo(name)) for name in "ab"])
+
+        with pytest.raises(NotDeterministic, match="make a task"):
+            await self.finished(ground, waits_for_gathered)
+
     async def test_sleep_survives_a_restart(self, ground: Ground) -> None:
         async with ground.runtime(sleeps, dies=True) as runtime:
             handle = await runtime.start(sleeps, 3600.0)

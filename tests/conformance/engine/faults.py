@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from assent import Effect, Retry, signal, step, workflow
-from assent.errors import ExecutionCancelled, StoreError
-from assent.store import Event
+from assent.codec import codec_for
+from assent.engine import Note, StepSpec, current
+from assent.errors import ExecutionCancelled, PermitRefused, StoreError
+from assent.store import ApprovalRecord, Event, Permit
 from tests.conformance.engine.ground import Ground, Suite, types
 
 
@@ -90,6 +92,32 @@ class Faults(Suite):
                 await engine.result(record.id)
             await engine.leave(record.id)
             assert await engine.result(record.id) == "ab"
+
+    async def test_a_refused_permit_takes_nothing_along_that_was_asked_with_it(self, ground: Ground) -> None:
+        async def nothing(_arguments: Any) -> None:
+            return None
+
+        @workflow
+        async def runs() -> str:
+            live = current()
+            assert live is not None
+            request = ApprovalRecord(id="ask", execution_id=live.info.id, request="{}", digest="", created_at=0.0)
+            notes = [Note("policy.approval.requested")]
+            waiting = live.wait_signal("verdict", codec_for(str), notes=notes, approvals=[request])
+            asked = asyncio.create_task(waiting)
+            await asyncio.sleep(0)
+            effect = StepSpec(name="effect", perform=nothing, returns=codec_for(None), once=True)
+            permit = Permit(id="permit", action_digest="", approvals=[("nobody gave it", "")])
+            with pytest.raises(PermitRefused):
+                await live.run_step(effect, {}, permit=permit)
+            return str(await asked)
+
+        async with ground.runtime(runs) as runtime:
+            handle = await runtime.start(runs)
+            await runtime.engine.waiting(handle.id)
+            assert [each.id for each in await runtime.approvals()] == ["ask"]
+            await handle.signal("verdict", "yes")
+            assert await handle.result() == "yes"
 
 
 class Watching(Suite):

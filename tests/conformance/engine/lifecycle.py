@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assent import execution, signal, step, workflow
+from assent import NOT_DONE, Effect, execution, signal, step, workflow
 from assent.store import Event, Status
 from tests.conformance.engine.ground import Ground, Suite, forgotten, types
 
@@ -203,6 +203,36 @@ class Stopping(Suite):
         async with ground.runtime(runs) as runtime:
             assert await runtime.handle(execution_id).result() == "done"
         assert begun == [execution_id, execution_id]
+
+    async def test_nobody_looks_up_an_effect_that_does_not_let_itself_be_cancelled_before_it_has_ended(
+        self, ground: Ground
+    ) -> None:
+        paid: list[str] = []
+        begun = asyncio.Event()
+
+        async def find(effect: Effect) -> Any:
+            return paid[0] if paid else NOT_DONE
+
+        @step(verify=find)
+        async def pays() -> str:
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(3600)  # as a thread would, it goes on all the same
+                paid.append("paid")
+            return "paid"
+
+        @workflow
+        async def runs() -> str:
+            return await pays()
+
+        async with ground.runtime(runs, grace=1.0) as runtime:
+            execution_id = (await runtime.start(runs)).id
+            await begun.wait()
+        async with ground.runtime(runs) as runtime:
+            assert await runtime.handle(execution_id).result() == "paid"
+        assert paid == ["paid"]
 
     async def test_those_who_wait_are_told(self, ground: Ground) -> None:
         async with ground.runtime(waits) as runtime:

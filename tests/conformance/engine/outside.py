@@ -292,6 +292,23 @@ class Children(Suite):
             children = await runtime.executions(name="child")
             assert [each.parent_id for each in children] == [handle.id] * 2
 
+    async def test_all_who_ask_for_the_result_of_a_child_get_it(self, ground: Ground) -> None:
+        runtimes: list[Runtime] = []
+
+        @workflow
+        async def parent() -> list[Decimal]:
+            handles = [await runtimes[-1].start(child, Decimal(1), id="the same") for _ in range(2)]
+            at_once = await asyncio.gather(*(each.result() for each in (*handles, handles[0])))
+            return [*at_once, await handles[0].result()]
+
+        async with ground.runtime(parent, child, dies=True) as runtime:
+            runtimes.append(runtime)
+            handle = await runtime.start(parent)
+            await runtime.engine.waiting(handle.id)
+        async with ground.runtime(parent, child) as runtime:
+            runtimes.append(runtime)
+            assert await runtime.handle(handle.id).result() == [Decimal(2)] * 4
+
     async def test_a_child_that_fails_fails_its_parent_unless_caught(self, ground: Ground) -> None:
         runtimes: list[Runtime] = []
 
