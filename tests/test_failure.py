@@ -263,15 +263,24 @@ print(text)
 """
 
 
-def test_exceptions_of_a_script_are_known_in_that_script_alone(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
+def test_exceptions_of_a_script_are_known_to_those_who_import_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "script_of_mine.py"
     script.write_text(SCRIPT)
     out = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True).stdout
     name, text = out.splitlines()
     assert name == "Mine"
     copy = decode_failure(text)
     assert isinstance(copy, StepFailed)
-    assert str(copy) == "__main__.Mine: here"
+    assert str(copy) == "script_of_mine.Mine: here"
+    monkeypatch.syspath_prepend(tmp_path)
+    assert type(decode_failure(text)).__name__ == "Mine"
+
+
+def test_exceptions_of_code_without_a_file_are_told_of(tmp_path: Path) -> None:
+    out = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True).stdout
+    assert str(decode_failure(out.splitlines()[1])) == "__main__.Mine: here"
 
 
 @given(st.lists(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), max_size=3))

@@ -10,6 +10,7 @@ import pytest
 from assent import (
     ApprovalPending,
     ApprovalPolicy,
+    ExecutionCancelled,
     NotDeterministic,
     ResultTimeout,
     Runtime,
@@ -170,3 +171,22 @@ async def test_a_runtime_that_fails_to_open_leaves_nothing_behind(tmp_path: Path
         async with Runtime(url(tmp_path)):
             pass
     assert await double(3) == 6  # an ordinary call
+
+
+@step
+async def end_myself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+@workflow
+async def with_a_step_that_ends_itself() -> None:
+    await end_myself()
+
+
+async def test_a_step_that_cancels_itself_has_failed(tmp_path: Path) -> None:
+    async with Runtime(url(tmp_path)) as runtime:
+        with pytest.raises(ExecutionCancelled):
+            await (await runtime.start(with_a_step_that_ends_itself)).result(10)

@@ -23,6 +23,9 @@ from assent.store import Event
 # An attempt that is at work for so many seconds is worth an event of its own.
 LONG = 1.0
 
+# An event loop that cancels its tasks has ended after so many seconds.
+LOOP_ENDS = 1.0
+
 CRASHED = "its process ended before the outcome was recorded"
 
 
@@ -173,15 +176,25 @@ class Attempts:
     def _performed(self, op: StepOp, scope: StepScope, task: asyncio.Task[Any]) -> None:
         del self.running[op.index]
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if self._pen.is_closed or (task.cancelled() and not op.cancelled and task.cancelling()):
-            return  # it was cancelled from outside, because the event loop ends: as in a crash
+        if self._pen.is_closed:
+            return
+        if task.cancelled() and not op.cancelled and task.cancelling():
+            # Somebody cancelled the task itself. If that is because the event loop ends, it is as in a crash, and the
+            # loop is gone by then; else the step did it to itself.
+            asyncio.get_running_loop().call_later(LOOP_ENDS, self._ended, op, scope, error, None)
+            return
+        self._ended(op, scope, error, None if error is not None else task.result())
+
+    def _ended(self, op: StepOp, scope: StepScope, error: BaseException | None, result: Any) -> None:
+        if self._pen.is_closed:
+            return
         if op.spec.once and isinstance(error, asyncio.CancelledError | StepTimeout):
             self._pen.note_all(op.index, scope.notes)
             self._verify(op, op.started_at or 0.0, f"it was interrupted: {str(error) or 'cancelled'}", error)
         elif error is not None:
             self._record_failure(op, error, scope.notes)
         else:
-            self._record_outcome(op, task.result(), scope.notes)
+            self._record_outcome(op, result, scope.notes)
 
     def tell_progress(self) -> None:
         """Journal the start of attempts that take long. Of a short one only the outcome is written."""

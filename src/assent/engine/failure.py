@@ -7,8 +7,11 @@ and attributes are put back as they were. What the journal names is imported, an
 import asyncio
 import importlib
 import math
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from assent.codec import from_json, to_json
@@ -34,7 +37,7 @@ def encode_failure(exc: BaseException) -> str:
     state = {name: each for name, each in (reduced[2] if len(reduced) > 2 else {}).items() if _is_native(each)}
     return to_json(
         {
-            "type": f"{type(exc).__module__}:{type(exc).__qualname__}",
+            "type": f"{_name_of(type(exc).__module__)}:{type(exc).__qualname__}",
             "message": _message(exc),
             "traceback": _traceback(exc),
             "args": args if _is_native(args) else None,
@@ -70,7 +73,7 @@ def live_failure(exc: BaseException, wrapper: type[ExecutionFailed] = StepFailed
 
 def _rebuilt(facts: dict[str, Any]) -> BaseException:
     module, _, qualname = facts["type"].partition(":")
-    kind: Any = importlib.import_module(module)
+    kind: Any = _module_of(module)
     for name in qualname.split("."):
         kind = getattr(kind, name)
     if not (isinstance(kind, type) and issubclass(kind, Exception | asyncio.CancelledError)):
@@ -85,6 +88,22 @@ def _rebuilt(facts: dict[str, Any]) -> BaseException:
         else:
             error.__dict__[name] = value
     return error
+
+
+def _name_of(module: str) -> str:
+    """What a module is called by those who import it, also while it runs as a script."""
+    if module != "__main__":
+        return module
+    script = sys.modules[module]
+    if script.__spec__ is not None:
+        return script.__spec__.name
+    stem = Path(getattr(script, "__file__", None) or "").stem
+    return stem if stem.isidentifier() else module
+
+
+def _module_of(name: str) -> ModuleType:
+    # Imported a second time under its own name, a script would have its exceptions twice.
+    return sys.modules["__main__"] if name == _name_of("__main__") else importlib.import_module(name)
 
 
 def _builtin_base(kind: type) -> type[BaseException]:

@@ -3,7 +3,8 @@
     gate      before each attempt of a step, in its own task: may raise, and the step fails with what it raised
     watcher   after events have become durable, in journaled order: told of them, cannot change anything
 
-Every event of docs/events.md reaches the watchers, so whoever counts, exports or displays needs no other place.
+Watchers are told of what the executions driven here write. Verdicts are written by whoever decides, in any process, so
+they are found in the journal only.
 """
 
 import logging

@@ -84,7 +84,8 @@ async def call(engine: Engine, program: Program, arguments: Mapping[str, Any], r
 def nested_identity() -> tuple[str | None, str | None]:
     """Id and parent for an execution that is started from here.
 
-    Inside a step both follow from the step, so that its repetition finds the same execution again.
+    Inside a step both follow from the step, so that its repetition finds the same execution again: what was done in it
+    is not done twice, also if the step fails later and is retried.
     """
     scope = step_scope.get()
     if scope is None:
