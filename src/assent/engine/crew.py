@@ -46,7 +46,7 @@ class WorkerSettings:
 
     claims: bool = True  # take executions that others have started or left
     lease: float = 10.0  # how long a silent process keeps its executions
-    poll: float | None = 0.025  # how often to ask whether another process has written; None: never
+    poll: float | None = 0.04  # how often to ask whether another process has written; None: never
     grace: float = 10.0  # how long running steps may go on when the process is asked to stop
     most: int = 1000  # executions in memory at a time
 

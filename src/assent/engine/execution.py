@@ -226,7 +226,7 @@ class LiveExecution:
         op.cancelled = True
         self._cancelling.append(op)
         while not op.settled:
-            op.future = self.loop.create_future()
+            op.future = self._new_future()
             # Not even how it ended may hide that it was cancelled.
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await op.future
@@ -244,7 +244,7 @@ class LiveExecution:
                 value = codec.decode(text)
                 del unclaimed[place]
                 return value
-        op = SignalOp(len(self.ops), name, codec, self.loop.create_future())
+        op = SignalOp(len(self.ops), name, codec, self._new_future())
         op.notes, op.approvals = notes, approvals
         self.ops.append(f"signal {name}")
         self.signals[op.index] = op
@@ -274,6 +274,10 @@ class LiveExecution:
         if is_new:
             self._new_patches.append(name)
         return is_new
+
+    def _new_future(self) -> asyncio.Future[Any]:
+        # Not one of the loop's own, which are numbered and slower: nobody but the op ever holds it.
+        return asyncio.Future(loop=self.loop)
 
     def _open_timer(self, handle: DurableTimer) -> None:
         handle.op = len(self.ops)

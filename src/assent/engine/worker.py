@@ -1,7 +1,7 @@
 """Looking out for work: executions that are due, and messages for those that are driven here.
 
 Nothing is asked of the store unless there is a reason: somebody else has written to it, a timer is due, or this process
-itself has made something due. Whether somebody else has written is a question so cheap that it is asked forty times a
+itself has made something due. Whether somebody else has written is a question so cheap that it is asked 25 times a
 second. An execution that only waits is not in memory, so a worker with a hundred thousand of them sleeps.
 """
 

@@ -148,5 +148,5 @@ class Store(Protocol):
     # watching
 
     def changed(self) -> bool:
-        """Whether anybody else may have written since the last call. Cheap enough to ask forty times a second."""
+        """Whether anybody else may have written since the last call. Cheap enough to ask 25 times a second."""
         ...
