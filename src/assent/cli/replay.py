@@ -12,9 +12,10 @@ from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.stored import engine_on, find_execution, opened
 from assent.cli.timeline import LONGEST_VALUE, failure_in_words
 from assent.codec import from_json
-from assent.engine import ExecutionInfo, LiveExecution, Program
+from assent.engine import LiveExecution, Program
 from assent.engine.ending import ending_of
-from assent.engine.replay import ENDINGS, History, read, replay
+from assent.engine.replay import ENDINGS, History, read
+from assent.engine.reviving import revived
 from assent.engine.texts import is_withheld, unsealed
 from assent.errors import CodecError, NonDeterminism, UnknownWorkflow, UsageError
 from assent.store import Event, ExecutionRecord, Workflow
@@ -99,23 +100,14 @@ async def _divergence(module: ModuleType, program: Program, recording: Recording
 
 
 def _replayed(program: Program, recording: Recording) -> str | None:
-    record, history = recording.record, read(recording.events)
-    info = ExecutionInfo(
-        id=record.id,
-        name=record.name,
-        version=record.version,
-        requester=record.requester,
-        parent_id=record.parent_id,
-        started_at=history.started_at or record.created_at,
-    )
-    live = LiveExecution(info, patches=frozenset(history.patches), known_ops=history.known_ops)
+    history = read(recording.events)
     try:
         arguments = program.signature.decode(recording.arguments)
-        live.begin(lambda: program.main(arguments))
-        replay(live, history)
-        return _missing_op(live, history, recording.events) or _other_end(live, recording.events, program, arguments)
+        live = revived(recording.record, program, arguments, history)
     except (NonDeterminism, CodecError) as error:
         return str(error)
+    try:
+        return _missing_op(live, history, recording.events) or _other_end(live, recording.events, program, arguments)
     finally:
         with contextlib.suppress(BaseException):
             live.result()  # an error that nobody asked for would be reported as forgotten
