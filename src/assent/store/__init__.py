@@ -4,17 +4,27 @@ This room owns the records and the port to their keeping; each implementation ow
 and no policies: it checks what must be checked in the transaction that writes (leases, permits, versions), and no more.
 """
 
+from assent.store.directory import Directory
+from assent.store.ledger import Ledger
+from assent.store.outbox import Outbox
 from assent.store.records import (
     FINAL,
+    MILLIONTHS,
     ApprovalRecord,
     ApprovalStatus,
     Change,
     Commit,
+    DelegationRecord,
     Event,
     ExecutionQuery,
     ExecutionRecord,
+    Hold,
     Message,
+    NoticeRecord,
+    NoticeStatus,
     Permit,
+    PersonRecord,
+    Settlement,
     Status,
     VerdictRecord,
     WorkerRecord,
@@ -24,15 +34,25 @@ from assent.store.store import Store
 
 __all__ = [
     "FINAL",
+    "MILLIONTHS",
     "ApprovalRecord",
     "ApprovalStatus",
     "Change",
     "Commit",
+    "DelegationRecord",
+    "Directory",
     "Event",
     "ExecutionQuery",
     "ExecutionRecord",
+    "Hold",
+    "Ledger",
     "Message",
+    "NoticeRecord",
+    "NoticeStatus",
+    "Outbox",
     "Permit",
+    "PersonRecord",
+    "Settlement",
     "Status",
     "Store",
     "VerdictRecord",

@@ -1,9 +1,12 @@
 """The records that a store keeps: what each field means, who sets it, and when it changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
+
+MILLIONTHS: Final = 1_000_000  # amounts are whole numbers of millionths, so that sums are exact
 
 
 class Status(StrEnum):
@@ -106,6 +109,8 @@ class ApprovalStatus(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"  # its execution ended, or no longer needs it
+    AMENDED = "amended"  # an approver changed the arguments, so another approval takes its place
+    REVOKED = "revoked"  # granted, and taken back before it was used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +126,8 @@ class ApprovalRecord:
     created_at: float
     expires_at: float | None = None
     decided_at: float | None = None
+    channels: Sequence[str] = ()  # names of those through which people are told of it, and of what becomes of it
+    used_by: str | None = None  # the permit that has taken it up; from then on it cannot be changed. Never of a mandate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +135,72 @@ class VerdictRecord:
     """What one person said on one approval. Refused verdicts are kept too."""
 
     approval_id: str
-    approver: str
-    decision: str  # approve, reject
+    approver: str  # the person who said it
+    decision: str  # approve, reject, revoke (takes back what this person said before)
     reason: str = ""
     at: float
     refusal: str | None = None  # why it does not count; None: it counts
+    seat: str = (
+        ""  # the entry of the request's approvers for which it counts: the person, a role, whom they stand in for
+    )
+    changes: str | None = None  # JSON object: arguments that the approver wants to be other than they were asked for
+    conditions: Sequence[str] = ()  # under which it counts, as in "amount <= 20000"
+    shown_at: float | None = None  # when the person first saw the request, if that is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRecord:
+    """Somebody who decides, as the store knows them. Approvers who are not in it stand for themselves."""
+
+    id: str
+    name: str = ""
+    roles: Sequence[str] = ()
+    contacts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # address by channel kind
+    created_at: float
+    disabled_at: float | None = None  # since when nothing they say counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegationRecord:
+    """One person stands in for another for a time. It is not passed on: a delegate's own delegates do not."""
+
+    id: str
+    delegator: str
+    delegate: str
+    since: float
+    until: float  # Unix seconds; it always ends
+    is_away: bool = False  # out of office: the delegator is told of nothing meanwhile
+    reason: str = ""
+    ended_at: float | None = None  # taken back before its time
+
+
+class NoticeStatus(StrEnum):
+    """Where a notice stands."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DEAD = "dead"  # given up after too many attempts, or refused for good; can be retried by hand
+    SKIPPED = "skipped"  # there was nobody to tell, or nothing to say any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRecord:
+    """A message to be sent through a channel. Written by the store together with what it tells of.
+
+    Its `id` is the same however often it is sent, so that a receiver can recognise a duplicate.
+    """
+
+    id: str
+    approval_id: str
+    channel: str  # the name of a configured channel
+    topic: str  # requested, reminded, escalated, or what became of it: granted, rejected, expired, withdrawn ...
+    recipient: str = ""  # a person; empty: everybody whom the approval concerns
+    created_at: float
+    due_at: float  # not to be sent before; while somebody sends it, when another may try
+    attempts: int = 0
+    status: NoticeStatus = NoticeStatus.PENDING
+    error: str | None = None  # of the last attempt
+    receipt: str | None = None  # what the receiver called it, for updating it later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,16 +215,44 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Something that an action draws on: part of a budget, or of a mandate.
+
+    It is taken together with the permit, and only if it fits: with it, the amounts that are held or spent under `key`
+    (since `since`) are at most `limit`, and there are at most `count` of them.
+    """
+
+    key: str  # "budget:..." or "mandate:<approval id>"
+    amount: int = 0  # millionths
+    limit: int | None = None  # millionths
+    count: int | None = None
+    since: float | None = None  # Unix seconds; older ones do not count any more. None: all count
+    on_failure: Literal["release", "keep"] = "release"  # "keep": a failed effect may have happened all the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What becomes of the holds of a permit: the effect happened, failed, or surely never happened."""
+
+    permit_id: str
+    outcome: Literal["done", "failed", "undone"]  # failed: released or kept as each hold says; undone: released
+    amounts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # what it really took, by key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
     """The single-use right to perform one action, taken up in the transaction that journals the intent.
 
-    The commit that carries it is refused with `PermitRefused` if the permit was used before, or if any of its
-    approvals is not granted with exactly the digest named here.
+    The commit that carries it is refused with `PermitRefused` if the permit was used before, if any of its approvals
+    or mandates is not granted with exactly the digest named here, if an approval was used by another permit, if a
+    mandate has expired, or if a hold does not fit; then the error's `hold` is that hold's key.
     """
 
     id: str
     action_digest: str
-    approvals: Sequence[tuple[str, str]] = ()  # (approval id, digest of its request)
+    approvals: Sequence[tuple[str, str]] = ()  # (approval id, digest of its request); each is used up
+    mandates: Sequence[tuple[str, str]] = ()  # the same, for approvals that are good for a series
+    holds: Sequence[Hold] = ()
     again: bool = False  # the first use surely had no effect, so the same permit is used once more
 
     def once_more(self) -> "Permit":
@@ -180,6 +276,7 @@ class Commit:
     messages: Sequence[Message] = ()  # to other executions
     approvals: Sequence[ApprovalRecord] = ()  # opened
     permit: Permit | None = None
+    settlement: Settlement | None = None  # of a permit taken up before
     blobs: Sequence[tuple[str, str]] = ()  # (digest, text) of large values
     sealed: Sequence[tuple[int, str]] = ()  # (op, or -1 for the arguments, JSON): kept until the execution ends
     withdraws: bool = False  # open approvals of this execution are withdrawn

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol, Self
 
+from assent.store.directory import Directory
+from assent.store.ledger import Ledger
+from assent.store.outbox import Outbox
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -18,8 +21,10 @@ from assent.store.records import (
 )
 
 
-class Store(Protocol):
-    """Keeps executions, their journals and their approvals. `tests/conformance/store_suite.py` states its behaviour.
+class Store(Directory, Ledger, Outbox, Protocol):
+    """Keeps executions, their journals and their approvals, and all that governance knows.
+
+    `tests/conformance/store_suite.py` states its behaviour.
 
     Every method that writes returns after its transaction is on disk. Failures of the storage itself are raised as
     `StoreError`; what was acknowledged before is safe.
@@ -135,7 +140,8 @@ class Store(Protocol):
     ) -> bool:
         """Store `approval` as it now is, with the verdict that made it so, its events, and word to its execution.
 
-        Compare-and-set: False, and nothing written, if the stored version is not `approval.version - 1`.
+        Compare-and-set: False, and nothing written, if the stored version is not `approval.version - 1`, or if a permit
+        has taken the approval up (`used_by`).
         """
         ...
 
