@@ -9,17 +9,39 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from assent.errors import StoreCorrupt, StoreError, StoreUnavailable, StoreVersion, UsageError
-from assent.store import Store
-from assent.store.connection import APPLICATION_ID, SCHEMA_VERSION, location_of, translate
-from assent.store.sqlite import EXECUTIONS, FREE, SqliteStore
-from tests.conformance.store_records import OWNER, commit, event, execution, finish, own, types, worker
+from assent.errors import PermitRefused, StoreCorrupt, StoreError, StoreUnavailable, StoreVersion, UsageError
+from assent.store import ApprovalStatus, Hold, Store
+from assent.store.connection import APPLICATION_ID, SCHEMA_VERSION, STEPS, location_of, translate
+from assent.store.holds import IN_FORCE, MANDATES, UNDER
+from assent.store.ledger import Drawn
+from assent.store.notices import DUE, NOTICES
+from assent.store.sqlite import EVENTS, EXECUTIONS, FREE, SqliteStore
+from tests.conformance.store_records import (
+    NOW,
+    OWNER,
+    approval,
+    commit,
+    digest_of,
+    drawing,
+    event,
+    execution,
+    finish,
+    mandate,
+    own,
+    permit,
+    person,
+    types,
+    verdict,
+    worker,
+)
 from tests.conformance.store_sharing import SharedStoreSuite
 from tests.conformance.store_suite import StoreSuite
 
@@ -216,12 +238,16 @@ async def test_an_erased_value_does_not_linger_in_the_file(path: Path) -> None:
     assert SECRET.encode() not in path.read_bytes()
 
 
-async def test_claiming_looks_at_due_executions_only(store: SqliteStore, path: Path) -> None:
+def plan_of(path: Path, sql: str, *values: object) -> list[str]:
+    """How SQLite goes about a statement."""
     with closing(sqlite3.connect(path)) as raw:
-        claim = f"EXPLAIN QUERY PLAN {EXECUTIONS} WHERE {FREE} AND wake_at <= ? ORDER BY wake_at LIMIT ?"
-        plan = [row[3] for row in raw.execute(claim, ("pay", 1, 0, 1))]
-    assert len(plan) == 1  # no sorting
-    assert plan[0].startswith("SEARCH executions USING INDEX executions_due (name=? AND version=? AND wake_at")
+        return [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+
+
+async def test_claiming_looks_at_due_executions_only(store: SqliteStore, path: Path) -> None:
+    sql = f"{EXECUTIONS} WHERE {FREE} AND wake_at <= ? ORDER BY wake_at LIMIT ?"
+    (plan,) = plan_of(path, sql, "pay", 1, 0, 1)  # one step, no sorting
+    assert plan.startswith("SEARCH executions USING INDEX executions_due (name=? AND version=? AND wake_at")
 
 
 async def test_a_whole_file_has_nothing_wrong(store: SqliteStore) -> None:
@@ -229,6 +255,178 @@ async def test_a_whole_file_has_nothing_wrong(store: SqliteStore) -> None:
     assert await store.check() == []
     async with SqliteStore("sqlite://") as memory:
         assert await memory.check() == []
+
+
+async def test_mandates_in_force_are_looked_up_and_not_searched_for(store: SqliteStore, path: Path) -> None:
+    sql = f"{MANDATES} AND request ->> '$.action' = ? AND {IN_FORCE}"
+    (plan,) = plan_of(path, sql, "pay", NOW)
+    assert plan.startswith("SEARCH approvals USING INDEX approvals_mandates (<expr>=? AND <expr>>?)")
+    (plan,) = plan_of(path, MANDATES)
+    assert plan == "SCAN approvals USING INDEX approvals_mandates"
+
+
+async def test_what_is_drawn_is_summed_from_an_index_alone(store: SqliteStore, path: Path) -> None:
+    (plan,) = plan_of(path, UNDER, "budget:b", NOW)
+    assert plan == "SEARCH holds USING COVERING INDEX holds_under (key=? AND at>?)"
+
+
+async def test_claiming_notices_looks_at_due_ones_only(store: SqliteStore, path: Path) -> None:
+    (plan,) = plan_of(path, f"{NOTICES} WHERE {DUE} AND due_at <= ? ORDER BY due_at LIMIT ?", "mail", NOW, 1)
+    assert plan.startswith("SEARCH notices USING INDEX notices_due (channel=? AND due_at<?)")
+
+
+async def test_events_of_a_type_are_read_in_one_pass_over_all_pages(store: SqliteStore, path: Path) -> None:
+    (plan,) = plan_of(path, f"{EVENTS} WHERE seq > ? AND type = ? ORDER BY seq LIMIT ?", 0, "x", 1)
+    assert plan == "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"
+
+
+async def test_a_request_that_is_no_json_stops_nobody(store: SqliteStore) -> None:
+    await own(store, "e1")
+    edited = approval(request="scribbled", digest=digest_of("scribbled"), channels=("mail",))
+    await store.append(OWNER, commit(approvals=[edited, mandate()]))
+    assert list(await store.mandates()) == [mandate()]
+    with pytest.raises(PermitRefused, match="is pending"):
+        await store.append(OWNER, commit(permit=permit()))
+    await store.append(OWNER, finish(withdraws=True))
+    found = await store.approval("a1")
+    assert found is not None
+    assert found.status == ApprovalStatus.WITHDRAWN
+
+
+async def test_a_hold_of_less_than_nothing_gives_nothing_back(store: SqliteStore) -> None:
+    for amount in (-5, 2**63):
+        with pytest.raises(StoreError):
+            await store.append(OWNER, commit(event(), permit=drawing("p1", Hold(key="budget:b", amount=amount))))
+    assert await store.draws() == []
+    assert await types(store) == []
+
+
+@pytest.mark.parametrize("edit", ["'[1'", "'{}'", "'7'"])
+async def test_a_list_that_is_none_is_found_out(store: SqliteStore, path: Path, edit: str) -> None:
+    await store.save_person(person(roles=("risk",)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute(f"UPDATE people SET roles = {edit}")
+    with pytest.raises(StoreCorrupt, match="restore a backup"):
+        await store.people()
+
+
+# What it was
+
+
+def version_1(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """A file as the first version left it, with something in each table; its rows by `table (columns)`."""
+    requests = [f'{{"policy":"p","n":{number}}}' for number in range(5)]
+    statuses = ("pending", "granted", "rejected", "expired", "withdrawn")
+    rows: dict[str, list[tuple[object, ...]]] = {
+        "workers (id, host, pid, started_at, expires_at, workflows)": [("w", "h", 1, 1.5, 2.5, "[]")],
+        "executions (id, name, version, arguments, digest, requester, parent_id, created_at, status, updated_at,"
+        " wake_at, owner, waits, cause)": [
+            ("e1", "pay", 1, "{}", "d", None, None, 1.5, "suspended", 2.5, None, "w", "[]", None)
+        ],
+        "journal (seq, execution_id, type, at, value)": [
+            (3, "e1", "permit.issued", 1.5, '{"permit":"p1","approvals":["a1"]}'),
+            (4, "e1", "permit.consumed", 1.5, '{"permit":"p1","approvals":["a1"]}'),
+            (9, "e1", "permit.consumed", 1.5, None),
+        ],
+        "inbox (seq, execution_id, kind, name, value, sender, at)": [(5, "e1", "signal", "go", "1", "ann", 1.5)],
+        "approvals (id, execution_id, request, digest, status, version, created_at, expires_at, decided_at)": [
+            (f"a{n}", "e1", requests[n], digest_of(requests[n]), status, n, 9.5 - n, 99.5, None)
+            for n, status in enumerate(statuses)
+        ],
+        "verdicts (seq, approval_id, approver, decision, reason, at, refusal)": [
+            (2, "a1", "cfo", "approve", "fine", 1.5, None),
+            (7, "a1", "eve", "reject", "", 1.5, "not an approver"),
+        ],
+        "permits (id, execution_id, action_digest, at)": [("p1", "e1", "d", 1.5)],
+        "blobs (digest, text)": [("d", "x" * 9000)],
+        "sealed (execution_id, op, text)": [("e1", -1, "{}")],
+        "buckets (key, full_at)": [("k", 10**18)],
+    }
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript((files("assent.store") / STEPS[0]).read_text("utf-8"))
+        for table, lines in rows.items():
+            marks = ", ".join("?" * len(lines[0]))
+            raw.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        raw.execute("PRAGMA user_version = 1")
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.commit()
+    return rows
+
+
+def rows_of(path: Path, tables: Iterable[str]) -> dict[str, list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path)) as raw:
+        parts = {table: table.removesuffix(")").split(" (") for table in tables}
+        return {
+            table: raw.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall()
+            for table, (name, columns) in parts.items()
+        }
+
+
+async def test_a_file_of_the_first_version_keeps_all_that_is_in_it(path: Path) -> None:
+    before = version_1(path)
+    async with SqliteStore(path) as store:
+        assert rows_of(path, before) == before
+        assert await store.check() == []
+        assert [record.id for record in await store.approvals()] == ["a4", "a3", "a2", "a1", "a0"]
+        assert [said.approver for said in await store.verdicts("a1")] == ["cfo", "eve"]
+        assert await store.verdicts("a1") == [
+            verdict("cfo", reason="fine", at=1.5),
+            verdict("eve", "reject", "not an approver", at=1.5),
+        ]
+
+
+async def test_a_file_of_the_first_version_can_do_all_that_a_new_one_can(path: Path) -> None:
+    version_1(path)
+    async with SqliteStore(path) as store:
+        used = await store.approval("a1")
+        assert used is not None
+        assert used.used_by == "p1"
+        revoked = replace(used, status=ApprovalStatus.REVOKED, version=used.version + 1)
+        assert not await store.decide(revoked, None, [])
+        pending = await store.approval("a0")
+        assert pending is not None
+        amended = replace(pending, status=ApprovalStatus.AMENDED, version=pending.version + 1)
+        assert await store.decide(amended, None, [])
+        with pytest.raises(StoreError, match="FOREIGN KEY"):
+            await store.append("w", commit(approvals=[approval("a9", "missing")]))
+        await store.append("w", commit(event(), approvals=[mandate()]))
+        assert list(await store.mandates("pay", NOW)) == [mandate()]
+    fresh = path.with_name("fresh.db")
+    async with SqliteStore(fresh):
+        pass
+    assert schema_of(path) == schema_of(fresh)
+
+
+def schema_of(path: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as raw:
+        return raw.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+async def test_processes_that_open_an_old_file_at_once_all_succeed(path: Path) -> None:
+    before = version_1(path)
+    del before["workers (id, host, pid, started_at, expires_at, workflows)"]
+    del before["journal (seq, execution_id, type, at, value)"]
+    with children(*(child(WRITE_FIFTY, path) for _ in range(3))) as processes:
+        for process in processes:
+            assert await asyncio.to_thread(process.wait) == 0
+    assert rows_of(path, before) == before
+    async with SqliteStore(path) as store:
+        assert len(await store.journal("e1")) == 153
+        assert await store.check() == []
+
+
+async def test_a_file_that_cannot_be_brought_up_to_date_is_left_as_it_was(path: Path) -> None:
+    before = version_1(path)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE notices (mine)")
+    assert "refuses a statement" in await refusal(SqliteStore(path), StoreError)
+    assert rows_of(path, before) == before
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (1,)
+        raw.execute("DROP TABLE notices")
+    async with SqliteStore(path) as store:
+        assert await store.check() == []
 
 
 # Where the commit is done
@@ -393,6 +591,43 @@ asyncio.run(main())
         assert await asyncio.to_thread(process.wait) == 70
     async with SqliteStore(path) as store:
         assert [line.op for line in await store.journal("e1")] == expected
+
+
+TAKE = """
+def crash_point(moment, number):
+    if (moment, number) == (os.environ["MOMENT"], 4): os._exit(70)
+def asked(id, status):
+    facts = dict(request="{}", digest=DIGEST, status=status, created_at=1.0, channels=["mail"])
+    return ApprovalRecord(id=id, execution_id="e1", **facts)
+head = ExecutionRecord(id="e1", name="pay", version=1, arguments="{}", digest="d", created_at=1.0, updated_at=1.0)
+approvals = [asked("used", ApprovalStatus.GRANTED), asked("open", ApprovalStatus.PENDING)]
+hold = Hold(key="budget:b", amount=60, limit=100)
+permit = Permit(id="p1", action_digest="d", approvals=[("used", DIGEST)], holds=[hold])
+async def main():
+    async with SqliteStore(path, crash_point=crash_point) as store:
+        await store.register(lease)
+        await store.create(head)
+        await store.append(lease.id, Commit(execution_id="e1", approvals=approvals))
+        await store.append(lease.id, Commit(execution_id="e1", events=line(0).events, permit=permit, withdraws=True))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("moment", "is_done"), [("before commit", False), ("after commit", True)])
+async def test_a_permit_is_taken_up_with_all_that_goes_with_it_or_not_at_all(
+    path: Path, moment: str, is_done: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOMENT", moment)
+    with children(child(f"DIGEST = {digest_of('{}')!r}{TAKE}", path)) as (process,):
+        assert await asyncio.to_thread(process.wait) == 70
+    async with SqliteStore(path) as store:
+        used = await store.approval("used")
+        assert used is not None
+        assert used.used_by == ("p1" if is_done else None)
+        assert await store.drawn("budget:b") == (Drawn(60, 0, 1) if is_done else Drawn())
+        told = [notice.id for notice in await store.notices()]
+        assert told == ["open:withdrawn:mail"] * is_done + ["open:requested:mail", "used:requested:mail"]
+        assert await types(store) == ["policy.approval.withdrawn", "step"] * is_done
 
 
 @pytest.mark.parametrize("budget", [0.0, float("inf")])

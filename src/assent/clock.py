@@ -5,6 +5,7 @@ import re
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
 
@@ -57,6 +58,12 @@ class SystemClock:
     def bits(self, count: int) -> int:
         """A random number of `count` bits, good enough for secrets."""
         return secrets.randbits(count)
+
+
+def stopwatch() -> Callable[[], int]:
+    """Start to measure; what is returned says how many microseconds have passed since then."""
+    start = time.perf_counter_ns()
+    return lambda: (time.perf_counter_ns() - start) // 1000
 
 
 def uuid7_text(number: int) -> str:

@@ -7,9 +7,11 @@ AssentError                     500   1
 │  ├─ RuntimeRequired                     the call needs a runtime, and none is open
 │  ├─ NotDeterministic                    workflow code touched the outside world
 │  ├─ UnknownWorkflow                     no such workflow in this process
-│  └─ DuplicateWorkflow                   two functions claim one name and version
+│  ├─ DuplicateWorkflow                   two functions claim one name and version
+│  └─ PolicyFileError                     a policy file cannot be used as it stands
 ├─ ExecutionNotFound            404   3
 ├─ ApprovalNotFound             404   3
+├─ NoticeNotFound               404   3
 ├─ ExecutionConflict            409   4   the id is taken by a call with other arguments
 ├─ ExecutionFailed              500   1   failed with an error that cannot be raised as its own type
 │  └─ StepFailed                          the same, for one step
@@ -21,13 +23,15 @@ AssentError                     500   1
 ├─ GovernanceError              403   5
 │  ├─ PolicyDenied              403   5   also a PermissionError
 │  │  ├─ ValidationDenied       422   5
-│  │  └─ RateLimited            429   5
+│  │  ├─ RateLimited            429   5
+│  │  └─ BudgetExceeded         429   5
 │  ├─ ApprovalPending           202   75  the execution lives on and waits for people
 │  ├─ ApprovalRejected          409   5   also a PermissionError
 │  ├─ ApprovalExpired           409   5   also a PermissionError
 │  ├─ PermitRefused             403   5   also a PermissionError
 │  ├─ VerdictRefused            409   5
 │  └─ StateNotCaptured          409   5   a call that keeps no state would have to wait
+├─ DeliveryFailed               502   1   a channel could not tell people
 └─ StoreError                   503   9
    ├─ StoreUnavailable                    locked, full, read-only, missing
    ├─ StoreCorrupt                        not a store, or a damaged one
@@ -36,6 +40,7 @@ AssentError                     500   1
 OutcomeUnknown                            raised by a `verify=` function that cannot tell
 """
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 
@@ -82,6 +87,14 @@ class DuplicateWorkflow(UsageError):
     """Two different functions claim the same name and version."""
 
 
+class PolicyFileError(UsageError):
+    """A policy file cannot be used as it stands. `file`, `line` and `key` say where, as far as that is known."""
+
+    file: str
+    line: int | None
+    key: str
+
+
 class ExecutionNotFound(AssentError):
     """The store holds no execution with that id."""
 
@@ -91,6 +104,13 @@ class ExecutionNotFound(AssentError):
 
 class ApprovalNotFound(AssentError):
     """The store holds no approval with that id."""
+
+    http_status = 404
+    exit_code = 3
+
+
+class NoticeNotFound(AssentError):
+    """The store holds no notice with that id."""
 
     http_status = 404
     exit_code = 3
@@ -188,6 +208,18 @@ class RateLimited(PolicyDenied):
     retry_after: float
 
 
+class BudgetExceeded(PolicyDenied):
+    """A budget has not enough left. `limit`, `spent` and `remainder` are Decimals where they are known.
+
+    At the moment of the effect it is only known that others have drawn on the budget meanwhile; they are None then.
+    """
+
+    http_status = 429
+    limit: Decimal | None = None
+    spent: Decimal | None = None
+    remainder: Decimal | None = None
+
+
 class ApprovalPending(GovernanceError):
     """Nobody has decided in time. The execution lives on in the store and any worker finishes it.
 
@@ -227,6 +259,7 @@ class PermitRefused(GovernanceError, PermissionError):
 
     cause = "refused"
     reason: str
+    hold: str | None = None  # the key of a budget or mandate that it does not fit
 
 
 class VerdictRefused(GovernanceError):
@@ -241,6 +274,19 @@ class StateNotCaptured(GovernanceError):
     """A call with `capture_state=False` would have to wait or resume, and its values were not kept."""
 
     http_status = 409
+
+
+class DeliveryFailed(AssentError):
+    """A channel could not deliver a notification.
+
+    `reason` says why, without secrets, since it is kept. `is_final`: it would fail each time, so it is not tried again.
+    `retry_after`: seconds that the receiver wants to be left alone.
+    """
+
+    http_status = 502
+    reason: str
+    is_final: bool = False
+    retry_after: float | None = None
 
 
 class StoreError(AssentError):

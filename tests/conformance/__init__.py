@@ -6,6 +6,9 @@ import pytest
 pytest.register_assert_rewrite(
     "tests.conformance.engine_suite",
     "tests.conformance.store_governance",
+    "tests.conformance.store_ledger",
+    "tests.conformance.store_outbox",
+    "tests.conformance.store_people",
     "tests.conformance.store_records",
     "tests.conformance.store_suite",
 )

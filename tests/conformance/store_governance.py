@@ -192,6 +192,39 @@ class GovernanceSuite:
         await store.decide(granted("a2"), verdict(approval_id="a2"), [])
         await store.append(OWNER, commit(permit=permit(approvals=["a1", "a2"])))
 
+    async def test_an_approval_is_used_by_one_permit(self, store: Store) -> None:
+        await ask(store)
+        await store.decide(granted(), verdict(), [])
+        await store.append(OWNER, commit(event(type="effect"), permit=permit("p1")))
+        with pytest.raises(PermitRefused, match="approval 'a1' was used by another permit"):
+            await store.append(OWNER, commit(event(type="effect"), permit=permit("p2")))
+        await store.append(OWNER, commit(event(type="effect"), permit=permit("p1", again=True)))
+        assert await types(store) == ["asked", "effect", "effect"]
+
+    async def test_either_an_approval_is_taken_back_or_it_is_used(self, store: Store) -> None:
+        await ask(store, *(approval(f"a{number}") for number in range(20)))
+        for number in range(20):
+            name = f"a{number}"
+            await store.decide(granted(name), verdict(approval_id=name), [])
+            revoked = granted(name, status=ApprovalStatus.REVOKED, version=2)
+            revoking = store.decide(revoked, verdict(approval_id=name, decision="revoke"), [])
+            using = store.append(OWNER, commit(event(), permit=permit(f"p{number}", [name])))
+            outcomes = await asyncio.gather(
+                *([revoking, using] if number % 2 else [using, revoking]), return_exceptions=True
+            )
+            assert (True in outcomes) == any(isinstance(outcome, PermitRefused) for outcome in outcomes)
+            record = await store.approval(name)
+            assert record is not None
+            assert (record.used_by is None) == (record.status == ApprovalStatus.REVOKED) == (True in outcomes)
+
+    async def test_a_verdict_comes_back_with_all_that_was_said(self, store: Store) -> None:
+        await ask(store)
+        full = verdict(
+            seat="role:finance", changes='{"amount":"5"}', conditions=("amount <= 5", "é"), shown_at=NOW - 1, reason="x"
+        )
+        await store.decide(approval(version=1), full, [])
+        assert await store.verdicts("a1") == [full]
+
     async def test_a_permit_without_approvals_is_single_use_too(self, store: Store) -> None:
         alone = Permit(id="p", action_digest="d")
         await store.append(OWNER, commit(permit=alone))

@@ -4,15 +4,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assent.codec import to_json
 from assent.store import (
     ApprovalRecord,
     ApprovalStatus,
     Change,
     Commit,
+    DelegationRecord,
     Event,
     ExecutionRecord,
+    Hold,
     Message,
     Permit,
+    PersonRecord,
     Status,
     Store,
     VerdictRecord,
@@ -70,6 +74,27 @@ def verdict(
 def permit(permit_id: str = "p1", approvals: Sequence[str] = ("a1",), **facts: Any) -> Permit:
     given = {"action_digest": "action", **facts}
     return Permit(id=permit_id, approvals=[(name, digest_of(REQUEST)) for name in approvals], **given)
+
+
+def person(person_id: str = "ann", **facts: Any) -> PersonRecord:
+    return PersonRecord(id=person_id, **{"created_at": NOW, **facts})
+
+
+def delegation(delegation_id: str = "d1", **facts: Any) -> DelegationRecord:
+    given: Mapping[str, Any] = {"delegator": "ann", "delegate": "bob", "since": NOW, "until": NOW + 60, **facts}
+    return DelegationRecord(id=delegation_id, **given)
+
+
+def mandate(mandate_id: str = "m1", action: str = "pay", until: float = NOW + 60, **facts: Any) -> ApprovalRecord:
+    """A mandate that people have granted already."""
+    request = to_json({"action": action, "kind": "mandate", "terms": {"until": until}})
+    given = {"status": ApprovalStatus.GRANTED, "request": request, "digest": digest_of(request), **facts}
+    return approval(mandate_id, **given)
+
+
+def drawing(permit_id: str, *holds: Hold, **facts: Any) -> Permit:
+    """A permit that needs no approvals, and draws on something."""
+    return permit(permit_id, approvals=(), holds=holds, **facts)
 
 
 def commit(*events: Event, execution_id: str = "e1", **facts: Any) -> Commit:

@@ -6,20 +6,26 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from assent.errors import ExecutionConflict, LeaseLost, PermitRefused
-from assent.store import Change, ExecutionRecord, Status, Store
+from assent.store import ApprovalStatus, Change, ExecutionRecord, Status, Store
+from assent.store.ledger import Drawn
 from tests.conformance.store_governance import ask
+from tests.conformance.store_ledger import budget
+from tests.conformance.store_outbox import claim, told
 from tests.conformance.store_records import (
     NOW,
     OTHER,
     OWNER,
     PAY,
+    approval,
     commit,
+    drawing,
     event,
     execution,
     found,
     granted,
     own,
     permit,
+    person,
     signal,
     types,
     verdict,
@@ -30,6 +36,8 @@ from tests.conformance.store_suite import StoreSuite
 
 class SharedStoreSuite(StoreSuite):
     """For stores that several processes may open."""
+
+    doors = 2
 
     @pytest.fixture
     async def other(self, store: Store, opened: Callable[[], Store]) -> AsyncIterator[Store]:
@@ -129,6 +137,41 @@ class SharedStoreSuite(StoreSuite):
         assert outcomes.count(None) == 1
         assert all(isinstance(outcome, PermitRefused) for outcome in outcomes if outcome is not None)
         assert (await types(store)).count("effect") == 1
+
+    async def test_what_is_held_is_one_for_all_and_exact(self, store: Store, other: Store) -> None:
+        doors = [(store, OWNER), (other, OTHER)]
+        tries = [(*doors[number % 2], drawing(f"p{number}", budget(7))) for number in range(50)]
+        outcomes = await asyncio.gather(
+            *(by.append(owner, commit(event(type="effect"), permit=permit)) for by, owner, permit in tries),
+            return_exceptions=True,
+        )
+        assert outcomes.count(None) == 14
+        assert [await each.drawn("budget:b") for each, _ in doors] == [Drawn(98, 0, 14)] * 2
+        assert (await types(store)).count("effect") == 14
+
+    async def test_either_an_approval_is_taken_back_or_it_is_used_elsewhere(self, store: Store, other: Store) -> None:
+        await ask(store, *(approval(f"a{number}") for number in range(20)))
+        for number in range(20):
+            name = f"a{number}"
+            await store.decide(granted(name), verdict(approval_id=name), [])
+            revoked = granted(name, status=ApprovalStatus.REVOKED, version=2)
+            was_revoked, refusal = await asyncio.gather(
+                store.decide(revoked, verdict(approval_id=name, decision="revoke"), []),
+                other.append(OTHER, commit(event(), permit=permit(f"p{number}", [name]))),
+                return_exceptions=True,
+            )
+            assert was_revoked == isinstance(refusal, PermitRefused)
+
+    async def test_each_notice_is_claimed_by_exactly_one(self, store: Store, other: Store) -> None:
+        await ask(store, *(told(f"a{number}") for number in range(40)))
+        claims = await asyncio.gather(*(claim(by, limit=3) for by in [store, other] * 10))
+        handed_out = [notice.id for batch in claims for notice in batch]
+        assert len(handed_out) == len(set(handed_out)) == 40
+
+    async def test_who_was_disabled_elsewhere_is_known_at_once(self, store: Store, other: Store) -> None:
+        await store.save_person(person())
+        await other.save_person(person(disabled_at=NOW))
+        assert await store.person("ann") == person(disabled_at=NOW)
 
     async def test_a_bucket_is_one_for_all(self, store: Store, other: Store) -> None:
         stores = [store, other] * 15

@@ -9,6 +9,9 @@ import pytest
 from assent.errors import ExecutionConflict, LeaseLost, PermitRefused, StoreCorrupt, StoreError
 from assent.store import Change, Event, ExecutionQuery, Status, Store, Workflow
 from tests.conformance.store_governance import GovernanceSuite
+from tests.conformance.store_ledger import LedgerSuite
+from tests.conformance.store_outbox import OutboxSuite
+from tests.conformance.store_people import DirectorySuite
 from tests.conformance.store_records import (
     NOW,
     OTHER,
@@ -27,7 +30,7 @@ from tests.conformance.store_records import (
 )
 
 
-class StoreSuite(GovernanceSuite):
+class StoreSuite(GovernanceSuite, DirectorySuite, LedgerSuite, OutboxSuite):
     """For one store. One that several processes may open inherits `SharedStoreSuite` instead."""
 
     @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 from assent import Event, Principal, Runtime
 from assent.engine.local import WorkerSettings
 from assent.governance.approvals import ApprovalRequest
+from assent.governance.verdicts import cast
 from assent.store import ApprovalRecord
 from assent.store.sqlite import SqliteStore
 from assent.testing import JumpingClock, JumpingLoop
@@ -76,6 +77,17 @@ class Ground:
             request = ApprovalRequest.from_text(each.request)
             approver = who or request.electorate[0]
             await runtime.decide(each.id, approver=approver, decision=decision, reason=reason)  # type: ignore[arg-type]
+
+    async def say(
+        self, runtime: Runtime, approval: ApprovalRecord | str, who: str, decision: str = "approve", **more: Any
+    ) -> ApprovalRecord:
+        """Give one person's verdict, with whatever they add to it."""
+        engine: Any = runtime.engine
+        approval_id = approval if isinstance(approval, str) else approval.id
+        try:
+            return await cast(engine.store, self.clock, approval_id, approver=who, decision=decision, **more)
+        finally:
+            engine.nudge()
 
     def edit(self, sql: str, *values: object) -> int:
         """What an intruder does to the file; returns how many rows were changed."""

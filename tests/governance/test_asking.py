@@ -205,7 +205,7 @@ async def test_expiry_may_approve(ground: Ground) -> None:
         handle = await runtime.start(wire, 5)
         assert await handle.result() == "sent 5"
         assert types(await handle.events(), "policy") == [
-            "policy.approval.requested", "policy.approval.expired", "policy.approval.granted",
+            "policy.evaluated", "policy.approval.requested", "policy.approval.expired", "policy.approval.granted",
         ]  # fmt: skip
 
 

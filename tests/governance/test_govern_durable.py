@@ -73,8 +73,8 @@ async def test_a_call_under_a_runtime_is_an_execution_with_its_whole_story(groun
         "wire", Status.COMPLETED, '{"amount":"5.10","recipient":"acme"}',
     )  # fmt: skip
     assert types(events) == [
-        "execution.started", "policy.validation.passed", "audit.logged", "step.completed", "permit.issued",
-        "permit.consumed", "step.started", "audit.logged", "step.completed", "execution.completed",
+        "execution.started", "policy.validation.passed", "audit.logged", "policy.evaluated", "step.completed",
+        "permit.issued", "permit.consumed", "step.started", "audit.logged", "step.completed", "execution.completed",
     ]  # fmt: skip
     assert effects == [("wire", Decimal("5.10"), "acme")]
 
@@ -105,7 +105,7 @@ async def test_a_denied_call_is_a_failed_execution_with_that_cause(ground: Groun
     assert (denied.value.execution_id, denied.value.policy) == (record.id, "validation")
     assert record.id in str(denied.value)
     assert (record.status, effects) == (Status.FAILED, [])
-    assert types(events, "policy", "permit") == ["policy.validation.failed"]
+    assert types(events, "policy", "permit") == ["policy.validation.failed", "policy.evaluated"]
     assert events[-1].name == "denied"
 
 
@@ -420,7 +420,7 @@ async def test_a_result_that_is_denied_fails_the_execution_and_the_effect_stays_
         events = await runtime.handle(record.id).events()
     done = [each for each in events if (each.type, each.name) == ("step.completed", "send")]
     assert [each.value for each in done] == ["7"]
-    assert types(events, "policy") == ["policy.validation.failed"]
+    assert types(events, "policy") == ["policy.evaluated", "policy.validation.failed"]
 
 
 # Methods

@@ -236,7 +236,7 @@ async def test_the_events_tell_the_story_of_an_approval(ground: Ground) -> None:
     told = [(each.type, from_json(each.value or "null")) for each in events]
     story = [kind for kind, _ in told if kind.startswith(("policy", "permit", "execution.state"))]
     assert story == [
-        "policy.validation.passed", "policy.approval.requested", "execution.state.captured",
+        "policy.validation.passed", "policy.evaluated", "policy.approval.requested", "execution.state.captured",
         "policy.approval.granted", "permit.issued", "permit.consumed",
     ]  # fmt: skip
     facts = dict(told)

@@ -533,7 +533,7 @@ async def test_an_approval_policy_asks_by_its_rules() -> None:
     ((request,),) = (await ruled(policy)).requests
     assert request.approvers == ("cfo@company.com", "ceo@company.com")
     assert (request.timeout_seconds, request.expires, request.on_expiry) == (10.0, 7200.0, "escalate")
-    assert request.escalate_to == ("board@company.com", "chair@company.com")
+    assert request.escalate_to == (("board@company.com", "chair@company.com"),)
     assert (request.quorum, request.require_reason, request.separation_of_duties) == (2, True, False)
     assert (request.title, request.kind, request.stage, request.stages) == ("Large transfer", "approval", 1, 1)
 

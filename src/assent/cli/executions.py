@@ -34,7 +34,7 @@ async def list_executions(
         status=_status(status) if status else None,
         name=name,
         cause=cause,
-        since=_since(since, screen.now) if since else None,
+        since=moment_of(since, screen.now) if since else None,
         limit=limit,
     )
     async with opened(url) as store:
@@ -59,7 +59,7 @@ def _status(word: str) -> Status:
         raise UsageError(f"{word!r} is no status of an execution. Give one of: {', '.join(Status)}.") from error
 
 
-def _since(text: str, now: float) -> float:
+def moment_of(text: str, now: float) -> float:
     """The moment that `2h`, or a date or time in the local zone, stands for."""
     try:
         return now - seconds(text)

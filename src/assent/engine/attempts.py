@@ -7,7 +7,7 @@ process ended in between, or the attempt was interrupted, `verify` is asked; and
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from assent.codec import to_json
 from assent.engine.execution import LiveExecution
@@ -18,7 +18,7 @@ from assent.engine.steps import NOT_DONE, StepScope, step_scope
 from assent.engine.texts import Blobs, fit, redacted, withheld
 from assent.engine.writing import Action, Desk, Pen
 from assent.errors import CodecError, OutcomeUnknown, PermitRefused, StepFailed, StepTimeout
-from assent.store import Event
+from assent.store import Event, Settlement
 
 # An attempt that is at work for so many seconds is worth an event of its own.
 LONG = 1.0
@@ -80,6 +80,7 @@ class Attempts:
             # The intent was journaled, its notes with it, and its permit is used up.
             op.attempt = begun.attempt or op.attempt
             op.permit, op.notes = op.permit.once_more() if op.permit else None, ()
+            op.touched = op.touched or not op.spec.once
         if doubt is not None and op.spec.verify is None:
             self.doubts[op.index] = op
         elif doubt is not None or (begun is not None and op.spec.once):
@@ -130,7 +131,10 @@ class Attempts:
         )
 
     def _refuse(self, op: StepOp, error: PermitRefused) -> None:
-        self._pen.note("permit.refused", op=op.index, name=op.name, facts={"reason": error.reason})
+        _, told = self._told(op, error)
+        self._pen.note("permit.refused", op=op.index, name=op.name, facts={"reason": getattr(told, "reason", "")})
+        if op.permit is not None and not op.permit.again:
+            op.permit = None  # it was never taken up, so there is nothing to settle
         self._record_failure(op, error)
 
     def _perform(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
@@ -156,6 +160,7 @@ class Attempts:
         spec = op.spec
         for gate in self._desk.hooks.gates:
             await gate(scope.info, spec.name, arguments)
+        scope.touched = True
         try:
             if spec.timeout is None:
                 return await spec.perform(arguments)
@@ -188,13 +193,13 @@ class Attempts:
     def _ended(self, op: StepOp, scope: StepScope, error: BaseException | None, result: Any) -> None:
         if self._pen.is_closed:
             return
-        if op.spec.once and isinstance(error, asyncio.CancelledError | StepTimeout):
+        if op.spec.once and scope.touched and isinstance(error, asyncio.CancelledError | StepTimeout):
             self._pen.note_all(op.index, scope.notes)
             self._verify(op, op.started_at or 0.0, f"it was interrupted: {str(error) or 'cancelled'}", error)
         elif error is not None:
-            self._record_failure(op, error, scope.notes)
+            self._record_failure(op, error, scope)
         else:
-            self._record_outcome(op, result, scope.notes)
+            self._record_outcome(op, result, scope)
 
     def tell_progress(self) -> None:
         """Journal the start of attempts that take long. Of a short one only the outcome is written."""
@@ -211,7 +216,8 @@ class Attempts:
 
     # Recording.
 
-    def _record_outcome(self, op: StepOp, result: Any, notes: Sequence[Note] = ()) -> None:
+    def _record_outcome(self, op: StepOp, result: Any, scope: StepScope | None = None) -> None:
+        notes = scope.notes if scope else ()
         try:
             text, value, sealed = self._kept(op, result)
         except CodecError as error:
@@ -222,7 +228,8 @@ class Attempts:
             self.has_sealed = True
         now = self._pen.now()
         settle = partial(self._live.settle, op.index, now, value)
-        self._record(op, now, "step.completed", text, notes, settle, sealed)
+        settlement = _settlement(op, "done", scope.amounts if scope else {}) if op.spec.settles else None
+        self._record(op, now, "step.completed", text, notes, settle, sealed=sealed, settlement=settlement)
 
     def _kept(self, op: StepOp, result: Any) -> tuple[str, Any, Sequence[tuple[int, str]]]:
         """A result as the journal keeps it, as workflow code sees it, and what is sealed of it."""
@@ -235,11 +242,15 @@ class Attempts:
         shown = redacted(spec.redact, text, result)
         return shown, value, ((op.index, text),) if shown != text else ()
 
-    def _record_failure(self, op: StepOp, error: BaseException, notes: Sequence[Note] = ()) -> None:
+    def _record_failure(self, op: StepOp, error: BaseException, scope: StepScope | None = None) -> None:
+        """It failed; without a `scope` before anything was done in this attempt."""
         text, error = self._told(op, error)
         kind = "step.retried" if op.spec.repeats(op.attempt, error) else "step.failed"
-        now = self._pen.now()
-        self._record(op, now, kind, text, notes, partial(self._live.settle, op.index, now, error=error))
+        now, notes = self._pen.now(), scope.notes if scope else ()
+        touched = op.touched or (scope is not None and scope.touched)
+        settlement = None if kind == "step.retried" else _settlement(op, "failed" if touched else "undone")
+        settle = partial(self._live.settle, op.index, now, error=error)
+        self._record(op, now, kind, text, notes, settle, settlement=settlement)
 
     def _told(self, op: StepOp, error: BaseException) -> tuple[str, BaseException]:
         text, error = live_failure(error, StepFailed)
@@ -256,14 +267,14 @@ class Attempts:
         text: str,
         notes: Sequence[Note],
         settle: Action,
-        sealed: Sequence[tuple[int, str]] = (),
+        **parts: Any,
     ) -> None:
         blobs = Blobs()
         shown = fit(op.shown, blobs) if op.shown else None
         text = fit(text, blobs)
         event = Event(self._pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
         events = [*self._pen.events_of(op.index, notes, now), event] if notes else [event]
-        self._pen.complete(events, settle, blobs=blobs, sealed=sealed)
+        self._pen.complete(events, settle, blobs=blobs, **parts)
 
     # Doubt.
 
@@ -304,12 +315,17 @@ class Attempts:
             self._put_in_doubt(op, f"{reason}, and looking it up failed: {type(error).__name__}: {error}")
         elif task.result() is not NOT_DONE:
             self._note_verified(op, True, "verify")
-            self._record_outcome(op, task.result(), scope.notes)
-        elif interruption is not None:
-            self._note_verified(op, False, "verify")
-            self._record_failure(op, interruption)
+            self._record_outcome(op, task.result(), scope)
         else:
+            op.touched = op.touched or scope.touched
+            self._not_done(op, interruption)
+
+    def _not_done(self, op: StepOp, interruption: BaseException | None) -> None:
+        if interruption is None:
             self._repeat(op, "verify")
+            return
+        self._note_verified(op, False, "verify")
+        self._record_failure(op, interruption)
 
     def _note_verified(self, op: StepOp, done: bool, by: str) -> None:
         self._pen.note("step.verified", op=op.index, name=op.name, facts={"done": done, "by": by})
@@ -348,3 +364,12 @@ class Attempts:
         self._note_verified(op, True, by)
         self._record_outcome(op, result)
         return None
+
+
+def _settlement(
+    op: StepOp, outcome: Literal["done", "failed", "undone"], amounts: Mapping[str, int] | None = None
+) -> Settlement | None:
+    """What becomes of that on which the step drew; None if it drew on nothing."""
+    if op.permit is None or not op.permit.holds:
+        return None
+    return Settlement(permit_id=op.permit.id, outcome=outcome, amounts=amounts or {})

@@ -201,11 +201,27 @@ class LiveExecution:
             except Exception as error:
                 if not spec.repeats(op.attempt, error):
                     raise
-            await asyncio.sleep(spec.retry.wait_before(op.attempt + 1, self.random.random))
-            following = self._open_step(spec, arguments)
-            following.attempt, following.key = op.attempt + 1, op.key
-            following.permit = op.permit.once_more() if op.permit else None
-            op = following
+            await self._pause(op, spec.retry.wait_before(op.attempt + 1, self.random.random))
+            op = self._open_again(op)
+
+    async def _pause(self, op: StepOp, seconds: float) -> None:
+        """Wait before the next attempt of a step."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            if op.permit is not None and op.permit.holds and not self._discarded:
+                # What it holds must not stay held: an attempt that is cancelled before it begins settles it.
+                following = self._open_again(op)
+                following.cancelled = True
+                await self._outcome(following)
+            raise
+
+    def _open_again(self, op: StepOp) -> StepOp:
+        """The next attempt of a step that failed."""
+        following = self._open_step(op.spec, op.arguments)
+        following.attempt, following.key, following.touched = op.attempt + 1, op.key, True
+        following.permit = op.permit.once_more() if op.permit else None
+        return following
 
     def _open_step(self, spec: StepSpec, arguments: Mapping[str, Any]) -> StepOp:
         if self._discarded:

@@ -64,6 +64,7 @@ class StepSpec:
     captured: bool = True  # False: digests instead of values are kept
     redact: Redact | None = None  # arguments and results as they may be read; what they were is sealed
     redact_error: RedactError | None = None  # errors as they may be kept; what they were is gone
+    settles: bool = True  # its success settles the holds of its permit, as its failure does in any case
 
     def repeats(self, attempt: int, error: BaseException) -> bool:
         """Whether another attempt follows this one. A refused permit is final: asking again does not make it hold."""
@@ -97,6 +98,7 @@ class StepOp(Op):
         "shown",
         "spec",
         "started_at",
+        "touched",
     )
 
     def __init__(self, index: int, spec: StepSpec, arguments: Mapping[str, Any], future: asyncio.Future[Any]) -> None:
@@ -113,6 +115,7 @@ class StepOp(Op):
         self.started_at: float | None = None
         self.cancelled = False
         self.settled = False
+        self.touched = False  # an earlier attempt may have had its effect
 
     def encoded(self) -> str:
         """The arguments as JSON. Raises CodecError for what cannot come back as it is."""

@@ -44,6 +44,8 @@ class StepScope:
     attempt: int
     notes: list[Note] = field(default_factory=list)  # journaled together with the outcome
     calls: int = 0  # executions started from inside this attempt
+    touched: bool = False  # the effect may have happened; a failure before that surely had none
+    amounts: dict[str, int] = field(default_factory=dict)  # millionths that it really took of each hold, by key
 
 
 step_scope: ContextVar[StepScope | None] = ContextVar("step_scope", default=None)

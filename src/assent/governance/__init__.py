@@ -6,17 +6,19 @@ wrong in a policy is a denial. It knows the store and the engine, and neither ag
 
 from assent.governance.action import Action, Outcome, Principal, acting_as, current_principal
 from assent.governance.approval_policies import ApprovalPolicy, ApprovalStage, SequentialApprovalPolicy
-from assent.governance.approvals import ApprovalRequest, Judgement, expire, judge
+from assent.governance.approvals import ApprovalRequest, expire
 from assent.governance.asking import approve
 from assent.governance.audit import AuditPolicy
 from assent.governance.authority import Authority, ambient_authority
 from assent.governance.authorization import AuthorizationPolicy
+from assent.governance.evaluating import evaluate_all
 from assent.governance.govern import govern, govern_class
 from assent.governance.governed import Governed
+from assent.governance.judging import Judgement, judge
 from assent.governance.policy import Decision, Facts, Phase, Policy, policy
 from assent.governance.rate_limit import Buckets, RateLimitPolicy
 from assent.governance.redaction import Redaction
-from assent.governance.ruling import Ruling, evaluate_all, policies_digest, redaction_of
+from assent.governance.ruling import Ruling, policies_digest, redaction_of
 from assent.governance.validation import ValidationPolicy
 from assent.governance.verdicts import cast, lapse
 

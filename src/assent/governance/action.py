@@ -89,6 +89,7 @@ class Action:
     arguments: Mapping[str, Any]
     requester: Principal | None = None
     labels: frozenset[str] = frozenset()
+    risk: str = ""  # of `selection.RISKS`; "" if nobody has said
     context: Mapping[str, Any] = field(default_factory=nothing)
     execution_id: str | None = None
     idempotency_key: str | None = None

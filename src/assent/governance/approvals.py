@@ -1,18 +1,22 @@
-"""Questions to people: what is asked, whose verdict counts, and what verdicts amount to. All of it is pure."""
+"""Questions to people: what is asked of whom, under which rules, and what becomes of it when time runs out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, get_args
 
 from assent.codec import digest, from_json, to_json
 from assent.errors import UsageError
 from assent.governance.action import names_of, nothing
-from assent.store import ApprovalRecord, ApprovalStatus, VerdictRecord
+from assent.store import ApprovalRecord, ApprovalStatus
 
 OnExpiry = Literal["reject", "approve", "escalate"]
 
-DECISIONS: Final = ("approve", "reject")
+Escalation = Sequence[str] | Sequence[Sequence[str]]
+"""To whom an approval escalates: people and roles, or several levels of them, one after the other."""
+
+DECISIONS: Final = ("approve", "reject", "revoke")
+ROLE: Final = "role:"  # how an approver begins that is no person but whoever has a role
+MANDATE: Final = "mandate"
 
 
 def person(name: str) -> str:
@@ -23,12 +27,26 @@ def person(name: str) -> str:
     return name.lower() if "@" in name and name.isascii() else name
 
 
+def is_role(approver: str) -> bool:
+    """Whether an approver is a role, as in "role:finance"."""
+    return approver.startswith(ROLE)
+
+
 def _people(what: str, names: Iterable[str]) -> tuple[str, ...]:
     """The ids, each person once."""
     found: dict[str, str] = {}
     for name in names_of(what, names):
         found.setdefault(person(name), name)
     return tuple(found.values())
+
+
+def levels_of(escalate_to: Escalation) -> tuple[tuple[str, ...], ...]:
+    """The levels of an escalation; a flat list of people and roles is one level."""
+    if isinstance(escalate_to, str):
+        names_of("escalate_to", escalate_to)
+    given: tuple[Any, ...] = tuple(escalate_to)
+    levels = (given,) if given and all(isinstance(one, str) for one in given) else given
+    return tuple(_people("escalate_to", level) for level in levels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +56,19 @@ class ApprovalRequest:
     Its `digest` binds the approval: it covers the action's arguments, the policies, the approvers and the rules.
     """
 
-    approvers: tuple[str, ...]
+    approvers: tuple[str, ...]  # people by id, and roles as in "role:finance"
     quorum: int = 1  # how many different approvers must approve
+    each: bool = False  # every one of `approvers` must approve, whatever the quorum says
+    excluded: tuple[str, ...] = ()  # people who may not decide
     require_reason: bool = False
     separation_of_duties: bool = True  # the requester may not decide
     on_expiry: OnExpiry = "reject"
-    escalate_to: tuple[str, ...] = ()
+    escalate_to: tuple[tuple[str, ...], ...] = ()  # level by level; each expiry takes the next
+    reminders: tuple[float, ...] = ()  # seconds after asking, and after each escalation
     timeout_seconds: float = 30.0  # how long a caller waits before it is told that the approval is pending
     expires: float | None = 86400.0  # seconds until `on_expiry`; None: never
     title: str = ""
-    kind: str = "approval"
+    kind: str = "approval"  # or "mandate": good for a series of actions, within `terms`
     stage: int = 1  # its place in the series of its policy
     stages: int = 1
     stage_name: str = ""
@@ -59,15 +80,23 @@ class ApprovalRequest:
     action_digest: str = ""
     arguments: Mapping[str, Any] = field(default_factory=nothing)  # for display: without secrets
     labels: tuple[str, ...] = ()
+    risk: str = ""
+    preview: Mapping[str, Any] = field(default_factory=nothing)  # what the action would do, as people see it
+    terms: Mapping[str, Any] = field(default_factory=nothing)  # of a mandate
     requester: str | None = None
     escalated_at: float | None = None  # Unix seconds; verdicts from before do not count
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "approvers", _people("approvers", self.approvers))
-        object.__setattr__(self, "escalate_to", _people("escalate_to", self.escalate_to))
-        object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "timeout_seconds", float(self.timeout_seconds))
-        object.__setattr__(self, "expires", None if self.expires is None else float(self.expires))
+        settle = object.__setattr__
+        settle(self, "approvers", _people("approvers", self.approvers))
+        settle(self, "excluded", _people("excluded", self.excluded))
+        settle(self, "escalate_to", levels_of(self.escalate_to))
+        settle(self, "labels", tuple(self.labels))
+        settle(self, "timeout_seconds", float(self.timeout_seconds))
+        settle(self, "expires", None if self.expires is None else float(self.expires))
+        settle(self, "reminders", tuple(sorted({float(one) for one in self.reminders})))
+        if self.each:
+            settle(self, "quorum", len(self.approvers))
         _check_approvers(self)
         _check_expiry(self)
 
@@ -78,20 +107,33 @@ class ApprovalRequest:
 
     @property
     def electorate(self) -> tuple[str, ...]:
-        """Those whose verdict counts."""
-        return tuple(one for one in self.approvers if not self.is_own_request_of(one))
+        """Those whose verdict counts: people, and roles."""
+        return tuple(one for one in self.approvers if not self.bars(one))
 
     def is_own_request_of(self, approver: str) -> bool:
         """Whether separation of duties keeps this person from deciding."""
         return self.separation_of_duties and self.requester is not None and person(approver) == person(self.requester)
 
+    def bars(self, approver: str) -> bool:
+        """Whether this person may not decide, though they may be an approver: their own request, or excluded."""
+        return self.is_own_request_of(approver) or person(approver) in {person(one) for one in self.excluded}
+
     def escalated(self, now: float) -> "ApprovalRequest":
-        """The same question put to those to whom it escalates, once: if they let it expire, it is rejected."""
-        return replace(self, approvers=self.escalate_to, escalate_to=(), on_expiry="reject", escalated_at=now)
+        """The same question put to the next level; if the last one lets it expire, it is rejected."""
+        level, *further = self.escalate_to
+        on_expiry: OnExpiry = "escalate" if further else "reject"
+        return replace(self, approvers=level, escalate_to=tuple(further), on_expiry=on_expiry, escalated_at=now)
 
     def to_text(self) -> str:
         """The request as JSON without what is as usual: the same text in every process."""
         facts = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+        for name in ("preview", "terms"):
+            if not facts[name]:
+                del facts[name]
+            else:
+                facts[name] = dict(facts[name])
+        if len(self.escalate_to) == 1:  # as it was written before there were levels, so that old digests still fit
+            facts["escalate_to"] = self.escalate_to[0]
         return to_json({**facts, "arguments": dict(self.arguments)})
 
     @classmethod
@@ -106,13 +148,24 @@ class ApprovalRequest:
 def _check_approvers(request: ApprovalRequest) -> None:
     if not request.approvers:
         raise UsageError('Nobody could grant an approval without approvers. Name them: approvers=["cfo@company.com"].')
-    for what in ("approvers", "escalate_to"):
-        count = len(getattr(request, what))
-        if type(request.quorum) is not int or request.quorum < 1 or (count and request.quorum > count):
-            raise UsageError(
-                f"quorum={request.quorum!r} does not fit {count} {what}. "
-                f"Give a whole number from 1 to {count}, or name more {what}."
-            )
+    if not all(request.escalate_to):
+        raise UsageError('A level of escalate_to is empty. Name people: escalate_to=[["cfo@company.com"], ...].')
+    _check_quorum(request, "approvers", request.approvers)
+    for level in request.escalate_to:
+        _check_quorum(request, "escalate_to", level)
+
+
+def _check_quorum(request: ApprovalRequest, what: str, names: Sequence[str]) -> None:
+    if request.each and what == "escalate_to":
+        return  # it is the size of each level in its turn
+    count = len(names)
+    # How many people a role has is known only when they decide.
+    fits = any(map(is_role, names)) or request.quorum <= count if type(request.quorum) is int else False
+    if not fits or request.quorum < 1:
+        raise UsageError(
+            f"quorum={request.quorum!r} does not fit {count} {what}. "
+            f"Give a whole number from 1 to {count}, or name more {what}."
+        )
 
 
 def _check_expiry(request: ApprovalRequest) -> None:
@@ -129,10 +182,22 @@ def _check_expiry(request: ApprovalRequest) -> None:
             f"timeout_seconds={request.timeout_seconds!r} and expires={request.expires!r} must not be negative, "
             f"and an approval must stay open for some time."
         )
+    _check_reminders(request)
 
 
-def opened(approval_id: str, execution_id: str, request: ApprovalRequest, now: float) -> ApprovalRecord:
-    """The record of a request that is put to people now."""
+def _check_reminders(request: ApprovalRequest) -> None:
+    for each in request.reminders:
+        if each <= 0 or (request.expires is not None and each >= request.expires):
+            raise UsageError(
+                f"A reminder {each!r} seconds after asking would never come: the approval is open for "
+                f"{request.expires!r} seconds. Remind people before it expires."
+            )
+
+
+def opened(
+    approval_id: str, execution_id: str, request: ApprovalRequest, now: float, channels: Sequence[str] = ()
+) -> ApprovalRecord:
+    """The record of a request that is put to people now, and told through these channels."""
     text = request.to_text()
     return ApprovalRecord(
         id=approval_id,
@@ -142,50 +207,8 @@ def opened(approval_id: str, execution_id: str, request: ApprovalRequest, now: f
         created_at=now,
         # To the millisecond: people do not decide faster, and it is written in several places.
         expires_at=None if request.expires is None else round(now + request.expires, 3),
+        channels=tuple(channels),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What a verdict amounts to: the approval as it is afterwards, and the verdict with its refusal if it has one."""
-
-    record: ApprovalRecord
-    verdict: VerdictRecord
-    counted: int = 0  # approvals so far, with this one
-
-    @property
-    def refusal(self) -> str | None:
-        return self.verdict.refusal
-
-    @property
-    def decides(self) -> bool:
-        return self.refusal is None and self.record.status is not ApprovalStatus.PENDING
-
-
-def judge(record: ApprovalRecord, verdicts: Sequence[VerdictRecord], verdict: VerdictRecord, now: float) -> Judgement:
-    """Say what a verdict amounts to, given those before it.
-
-    A counted rejection rejects; the approvals of `quorum` different people grant.
-    """
-    following = replace(record, version=record.version + 1)
-    request = intact_request(record)
-    if request is None:
-        return Judgement(record=following, verdict=replace(verdict, refusal=_altered(record)))
-    before = _counting(request, verdicts)
-    verdict = replace(verdict, at=max(verdict.at, request.escalated_at or verdict.at))
-    refusal = _too_late(record, request, before, now) or _not_entitled(record, request, before, verdict)
-    if refusal is not None:
-        return Judgement(record=following, verdict=replace(verdict, refusal=refusal))
-    granted = {person(one.approver) for one in (*before, verdict) if one.decision == "approve"}
-    if verdict.decision == "reject":
-        following = replace(following, status=ApprovalStatus.REJECTED, decided_at=now)
-    elif len(granted) >= request.quorum:
-        following = replace(following, status=ApprovalStatus.GRANTED, decided_at=now)
-    return Judgement(record=following, verdict=replace(verdict, refusal=None), counted=len(granted))
-
-
-def _altered(record: ApprovalRecord) -> str:
-    return f"approval {record.id} was changed after it was asked for; cancel its execution and start anew"
 
 
 def intact_request(record: ApprovalRecord) -> ApprovalRequest | None:
@@ -199,66 +222,28 @@ def intact_request(record: ApprovalRecord) -> ApprovalRequest | None:
 
 
 def stems_from(record: ApprovalRecord, request: ApprovalRequest) -> bool:
-    """Whether a stored approval asks what was asked at first: that request itself, or what it escalates to."""
+    """Whether a stored approval asks what was asked at first: that request itself, or a level of its escalation."""
     found = intact_request(record)
-    if found is None or (found.escalated_at is not None and not request.escalate_to):
+    if found is None:
         return False
-    expected = request if found.escalated_at is None else request.escalated(found.escalated_at)
+    expected, taken = request, len(request.escalate_to) - len(found.escalate_to)
+    if found.escalated_at is not None:
+        if taken < 1:
+            return False
+        for _ in range(taken):
+            expected = expected.escalated(found.escalated_at)
     return record.digest == expected.digest()
 
 
-def _counting(request: ApprovalRequest, verdicts: Iterable[VerdictRecord]) -> list[VerdictRecord]:
-    """The verdicts that count on a request as it stands now."""
-    listed = {person(one) for one in request.electorate}
-    since = request.escalated_at if request.escalated_at is not None else float("-inf")
-    return [one for one in verdicts if one.refusal is None and one.at >= since and person(one.approver) in listed]
+def asked_at(record: ApprovalRecord, request: ApprovalRequest) -> float:
+    """When those who may decide now were asked."""
+    return record.created_at if request.escalated_at is None else request.escalated_at
 
 
-def _too_late(
-    record: ApprovalRecord, request: ApprovalRequest, before: Sequence[VerdictRecord], now: float
-) -> str | None:
-    """Why no verdict counts any more, in words for people."""
-    match record.status:
-        case ApprovalStatus.PENDING if record.expires_at is None or record.expires_at > now:
-            return None
-        case ApprovalStatus.PENDING | ApprovalStatus.EXPIRED:
-            return f"approval {record.id} expired{_at(record.expires_at)}"
-        case ApprovalStatus.WITHDRAWN:
-            return f"approval {record.id} was withdrawn{_at(record.decided_at)}: its execution no longer needs it"
-        case ApprovalStatus.GRANTED | ApprovalStatus.REJECTED:
-            by = _decided_by(record, request, before)
-            return f"approval {record.id} was {record.status.value} by {by}{_at(record.decided_at)}"
-
-
-def _decided_by(record: ApprovalRecord, request: ApprovalRequest, counted: Sequence[VerdictRecord]) -> str:
-    """Who decided, for people."""
-    said = "reject" if record.status is ApprovalStatus.REJECTED else "approve"
-    names = [one.approver for one in counted if one.decision == said]
-    enough = 1 if said == "reject" else request.quorum
-    return " and ".join(names) if len(names) >= enough else "the rule for its expiry"
-
-
-def _not_entitled(
-    record: ApprovalRecord, request: ApprovalRequest, before: Sequence[VerdictRecord], verdict: VerdictRecord
-) -> str | None:
-    """Why this person's verdict does not count, in words for people."""
-    who = person(verdict.approver)
-    earlier = [one for one in before if person(one.approver) == who]
-    if verdict.decision not in DECISIONS:
-        return f'{verdict.decision!r} is no verdict; it is "approve" or "reject"'
-    if who not in {person(one) for one in request.approvers}:
-        return f"{verdict.approver} is not an approver of {record.id}; ask {' or '.join(request.electorate)}"
-    if request.is_own_request_of(verdict.approver):
-        return f"{verdict.approver} asked for {record.id} and may not decide it; another approver must"
-    if earlier:
-        return f"{verdict.approver} has already said {earlier[0].decision}{_at(earlier[0].at)}"
-    if request.require_reason and not verdict.reason.strip():
-        return f"approval {record.id} needs a reason with each verdict; say why"
-    return None
-
-
-def _at(moment: float | None) -> str:
-    return "" if moment is None else f" at {datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+def reminders_of(record: ApprovalRecord, request: ApprovalRequest) -> tuple[float, ...]:
+    """The moments (Unix seconds) at which those who may decide now are reminded, in order, also those gone by."""
+    start = asked_at(record, request)
+    return tuple(round(start + each, 3) for each in request.reminders)
 
 
 def expire(record: ApprovalRecord, now: float) -> ApprovalRecord:
@@ -276,32 +261,6 @@ def expire(record: ApprovalRecord, now: float) -> ApprovalRecord:
         text = request.escalated(now).to_text()
         return replace(following, request=text, digest=digest(text), expires_at=now + request.expires)
     return replace(following, status=ApprovalStatus.EXPIRED, decided_at=now)
-
-
-def objection(record: ApprovalRecord | None, asked: ApprovalRequest, verdicts: Iterable[VerdictRecord]) -> str | None:
-    """Why an approval is no authority for what was asked, in words for people; None if it is.
-
-    Nothing of the stored row is taken on trust: neither its status, nor whom it says may decide.
-    """
-    if record is None:
-        return "its approval is gone"
-    request = intact_request(record)
-    if request is None or not stems_from(record, asked):
-        return f"the request of approval {record.id} was changed after it was made"
-    if record.status is not ApprovalStatus.GRANTED:
-        return f"approval {record.id} is {record.status}"
-    if not _is_earned(record, request, _counting(request, verdicts)):
-        return f"approval {record.id} is granted, but those who may grant it have not"
-    return None
-
-
-def _is_earned(record: ApprovalRecord, request: ApprovalRequest, counting: Sequence[VerdictRecord]) -> bool:
-    """Whether there are the verdicts, or the expiry, that the rules ask for."""
-    if any(one.decision != "approve" for one in counting):
-        return False
-    has_expired = record.expires_at is not None and (record.decided_at or 0.0) >= record.expires_at
-    people = {person(one.approver) for one in counting}
-    return (request.on_expiry == "approve" and has_expired) or len(people) >= request.quorum
 
 
 def signal_name(approval_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from assent.clock import Clock
 from assent.governance.action import Outcome, nothing
 from assent.governance.policy import Facts, Phase, Policy
-from assent.store import Store
+from assent.store import Drawn, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +20,27 @@ class Authority:
     policies: tuple[Policy, ...] = ()  # hold for every governed call, before its own
     environment: Mapping[str, Any] = field(default_factory=nothing)
     poll_url: str = ""  # a template with {execution_id}
+    channels: tuple[str, ...] = ()  # names of those through which people are told of approvals
 
     def facts(self, phase: Phase = Phase.BEFORE, outcome: Outcome | None = None, **more: Any) -> Facts:
         """What policies may know now."""
         return Facts(
-            now=self.clock.now(), phase=phase, outcome=outcome, admit=self.admit, environment=self.environment, **more
+            now=self.clock.now(),
+            phase=phase,
+            outcome=outcome,
+            admit=self.admit,
+            spent=self.spent,
+            environment=self.environment,
+            **more,
         )
 
     async def admit(self, key: str, rate: float, burst: int) -> float:
         """Take a token from a bucket that all processes on this store share."""
         return await self.store.admit(key, rate=rate, burst=burst, now=self.clock.now())
+
+    async def spent(self, key: str, since: float | None) -> Drawn:
+        """What all processes on this store have drawn under a key."""
+        return await self.store.drawn(key, since)
 
 
 # Set by the runtime that is open in this context, like the engine's own ambient variable.

@@ -4,11 +4,13 @@ from typing import Any
 
 from assent.clock import SystemClock
 from assent.errors import PolicyDenied, RuntimeRequired
-from assent.governance.action import Action, Outcome, current_principal
-from assent.governance.policy import Facts, Phase, Policy
+from assent.governance.action import NOTHING, Action, Outcome, current_principal
+from assent.governance.evaluating import Asking, Order, order_of
+from assent.governance.policy import Facts, Phase
 from assent.governance.rate_limit import Buckets
-from assent.governance.ruling import Ruling, evaluate_all
+from assent.governance.ruling import Ruling
 from assent.governance.terms import PolicySet, Subject, run_post, run_pre
+from assent.store import Drawn
 
 
 class Bare:
@@ -25,38 +27,51 @@ class Bare:
         terms = subject.terms
         action = subject.action(subject.signature.bind(args, kwargs), current_principal())
         if rules.policies:
-            facts = Facts(now=self.now(), admit=self.admit)
-            ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction)
-            if ruling.outcome != "allow":
-                raise _not_now(ruling)
+            facts = Facts(now=self.now(), admit=self.admit, spent=_nothing, environment=NOTHING, preview=NOTHING)
+            asking = Asking(rules.policies, action, facts, rules.redaction, order=rules.order)
+            await asking.ask()
+            if asking.denied or asking.needs_runtime:
+                raise _not_now(asking.ruling())
         if terms.pre:
             await run_pre(terms, action)
         try:
             value = await subject.perform(*args, **kwargs)
         except Exception as error:
-            await self._look_back(rules.audits, rules, action, Outcome(error=error))
+            await self._look_back(order_of(rules.audits), rules, action, Outcome(error=error))
             await run_post(terms, action, Outcome(error=error))
             raise
         if rules.after:
-            await self._look_back(rules.after, rules, action, Outcome(value=value))
+            await self._look_back(rules.order_after, rules, action, Outcome(value=value))
         if terms.post:
             await run_post(terms, action, Outcome(value=value))
         return value
 
-    async def _look_back(
-        self, policies: tuple[Policy, ...], rules: PolicySet, action: Action, outcome: Outcome
-    ) -> None:
-        facts = Facts(now=self.now(), phase=Phase.AFTER, outcome=outcome, admit=self.admit)
-        ruling = await evaluate_all(policies, action, facts, redaction=rules.redaction)
-        if ruling.outcome == "deny":
-            raise ruling.denial()
+    async def _look_back(self, order: Order, rules: PolicySet, action: Action, outcome: Outcome) -> None:
+        facts = Facts(
+            now=self.now(),
+            phase=Phase.AFTER,
+            outcome=outcome,
+            admit=self.admit,
+            environment=NOTHING,
+            preview=NOTHING,
+        )
+        asking = Asking(rules.policies, action, facts, rules.redaction, order=order)
+        await asking.ask()
+        if asking.denied:
+            raise asking.ruling().denial()
 
 
 def _not_now(ruling: Ruling) -> PolicyDenied | RuntimeRequired:
     if ruling.outcome == "deny":
         return ruling.denial()
-    asks = ", ".join(sorted({request.policy for requests in ruling.requests for request in requests}))
+    what = "an approval" if ruling.requests else "a budget"
+    policies = ", ".join(sorted({one.policy for one in ruling.decisions if one.outcome == "ask" or one.holds}))
     return RuntimeRequired(
-        f"{ruling.action.name} needs an approval (policy {asks}), and there is nowhere to keep it. Open a runtime: "
+        f"{ruling.action.name} needs {what} (policy {policies}), and there is nowhere to keep it. Open a runtime: "
         "`async with Runtime('sqlite:///assent.db'):`."
     )
+
+
+async def _nothing(_key: str, _since: float | None) -> Drawn:
+    """What was drawn on budgets without a runtime, which is where they are kept."""
+    return Drawn()

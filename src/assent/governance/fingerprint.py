@@ -5,6 +5,9 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from functools import partial
 from types import MethodType
 from typing import Any, get_args, get_origin
@@ -40,6 +43,8 @@ def _described(value: Any) -> Any:
             return [_described(one) for one in value]
         case set() | frozenset():
             return {"set": sorted((_described(one) for one in value), key=_stable)}
+        case Decimal() | Enum() | date() | time() | timedelta():
+            return {"is": name_of(type(value)), "text": str(value)}
         case _:
             return _described_object(value)
 

@@ -5,9 +5,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
 from assent.errors import UsageError
-from assent.governance.action import Action, nothing
+from assent.governance.action import Action, names_of, nothing
 from assent.governance.governed import Governed
 from assent.governance.policy import Policy
+from assent.governance.previews import MakePreview
+from assent.governance.selection import checked_risk
 from assent.governance.terms import PostAction, PreAction, Terms, several
 
 P = ParamSpec("P")
@@ -44,6 +46,8 @@ def govern(  # noqa: PLR0913 - one option a line, as it is read
     verify: Callable[[Action], Any] | None = None,
     once: bool = True,
     labels: Sequence[str] = (),
+    risk: str = "",
+    preview: MakePreview | None = None,
     context: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> GovernDecorator:
@@ -58,7 +62,11 @@ def govern(  # noqa: PLR0913 - one option a line, as it is read
     (`NOT_DONE` lets it happen, `OutcomeUnknown` or no `verify` leaves it to a person), unless `once=False`.
     `pre(action)` runs before the effect, and denies it if it fails; `post(action, outcome)` runs after it, also if it
     failed. Both may run again after a crash. With `capture_state=False` only digests of values are stored, so the call
-    cannot outlive its process. `context` and `labels` are for policies to see.
+    cannot outlive its process. `context`, `labels` and `risk` are for policies to see; by name, labels and risk a
+    policy can say for which actions it is.
+
+    `preview(action)` is shown to the people who are asked: a text, a table (a list of mappings), or a `Preview` of what
+    the action would do. It must only read; it is made once, and their approval covers it.
     """
     return GovernDecorator(
         Terms(
@@ -68,11 +76,23 @@ def govern(  # noqa: PLR0913 - one option a line, as it is read
             captured=capture_state,
             verify=verify,
             once=once,
-            labels=frozenset(labels),
+            labels=frozenset(names_of("labels", labels)),
+            risk=checked_risk(risk),
+            preview=_checked_preview(preview, capture_state),
             context=context or nothing(),
             name=name,
         )
     )
+
+
+def _checked_preview(preview: MakePreview | None, captured: bool) -> MakePreview | None:
+    if preview is not None and not callable(preview):
+        raise UsageError(f"preview={preview!r} cannot be called. Give a function of the action.")
+    if preview is not None and not captured:
+        raise UsageError(
+            "A preview is stored with the approval, and with capture_state=False nothing is. Leave out one of the two."
+        )
+    return preview
 
 
 def _checked(policies: tuple[Any, ...]) -> tuple[Policy, ...]:

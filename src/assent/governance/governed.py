@@ -63,7 +63,10 @@ class Governed(Generic[P, R]):
     """
 
     def __init__(self, fn: Callable[P, Any], terms: Terms) -> None:
-        self._common = _Common(PolicySet(terms.policies), step=fn.spec if isinstance(fn, Step) else None)
+        self._common = _Common(
+            PolicySet.for_action(terms.policies, terms.name or _name_of(fn), terms),
+            step=fn.spec if isinstance(fn, Step) else None,
+        )
         self._take(fn, terms, terms.name or _name_of(fn))
 
     def _take(self, fn: Callable[P, Any], terms: Terms, name: str, of: Any = None) -> None:
@@ -133,7 +136,8 @@ class Governed(Generic[P, R]):
             return self._common.rules
         common = self._common
         if common.ruled is None or common.ruled[0] is not authority:
-            common.ruled = authority, PolicySet((*authority.policies, *self.terms.policies))
+            policies = (*authority.policies, *self.terms.policies)
+            common.ruled = authority, PolicySet.for_action(policies, self.name, self.terms)
         return common.ruled[1]
 
     def _redact(self, text: str, value: Any) -> str:

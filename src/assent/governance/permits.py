@@ -10,19 +10,24 @@ of its policies, and the requests that these policies make now. An edited row ta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
+from urllib.parse import unquote
 
 from assent.codec import to_json
 from assent.engine import LiveExecution, Note, StepScope
-from assent.governance.action import Action, Outcome
-from assent.governance.approvals import ApprovalRequest, objection
-from assent.governance.asking import Grant, refusal
+from assent.errors import BudgetExceeded, PermitRefused
+from assent.governance.action import NOTHING, Action, Outcome
+from assent.governance.approvals import ApprovalRequest
+from assent.governance.asking import Grant, refusal, revoked, said_last
 from assent.governance.authority import Authority
+from assent.governance.evaluating import evaluate_all
+from assent.governance.mandates import Cover, cover_objection, covers_of
 from assent.governance.policy import Facts, Phase, Policy
-from assent.governance.ruling import Ruling, evaluate_all
+from assent.governance.ruling import Ruling
 from assent.governance.terms import PolicySet
-from assent.store import Permit
+from assent.governance.verdicts import objection_to
+from assent.store import ApprovalStatus, Hold, Permit
 
 Hush = Callable[[str], str]
 """Takes the secrets of a call out of a JSON text."""
@@ -36,11 +41,18 @@ class Evaluation:
     policies_digest: str
     evaluated_at: float
     series: Sequence[Sequence[ApprovalRequest]] = field(default_factory=tuple)
+    holds: Sequence[Hold] = ()  # what it draws on, for as long as it was evaluated
+    covers: Mapping[int, Cover] = field(default_factory=dict)  # mandates that stand in for requests, by place
 
     @property
     def asked(self) -> list[ApprovalRequest]:
-        """All that was asked of people, in the order of the grants."""
+        """All that was asked, each in its place."""
         return [request for requests in self.series for request in requests]
+
+    @property
+    def preview(self) -> Mapping[str, Any]:
+        """What people were shown of the effect, or would have been."""
+        return next((request.preview for request in self.asked), NOTHING)
 
     def to_facts(self) -> dict[str, Any]:
         """As JSON data."""
@@ -49,27 +61,82 @@ class Evaluation:
             "policies_digest": self.policies_digest,
             "evaluated_at": self.evaluated_at,
             "series": [[request.to_text() for request in requests] for requests in self.series],
+            "holds": [asdict(hold) for hold in self.holds],
+            "covers": [[place, cover.to_facts()] for place, cover in self.covers.items()],
         }
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Evaluation":
-        series = [[ApprovalRequest.from_text(text) for text in texts] for texts in facts["series"]]
-        return cls(**{**facts, "series": series})
+        parts = {
+            "series": [[ApprovalRequest.from_text(text) for text in texts] for texts in facts["series"]],
+            "holds": [Hold(**hold) for hold in facts.get("holds", ())],
+            "covers": {place: Cover.from_facts(cover) for place, cover in facts.get("covers", ())},
+        }
+        return cls(**{**facts, **parts})
+
+
+class Warrant:
+    """What stands behind one effect: the evaluation, and for each request the approval or the mandate."""
+
+    __slots__ = ("covers", "evaluation", "grants")
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.covers = dict(evaluation.covers)
+        self.grants: dict[int, Grant] = {}
+
+    @property
+    def missing(self) -> list[list[tuple[int, ApprovalRequest]]]:
+        """The requests that people are still to be asked, with their places, series by series."""
+        places = iter(range(len(self.evaluation.asked)))
+        series = [[(next(places), request) for request in requests] for requests in self.evaluation.series]
+        open_ones = [
+            [(place, each) for place, each in requests if place not in self.grants and place not in self.covers]
+            for requests in series
+        ]
+        return [requests for requests in open_ones if requests]
+
+    def drop(self, error: PermitRefused) -> bool:
+        """Do without the mandate for which a permit was refused, so that people are asked; False if it was none."""
+        hold = getattr(error, "hold", None)
+        kept = {place: cover for place, cover in self.covers.items() if cover.hold.key != hold}
+        has_dropped, self.covers = len(kept) < len(self.covers), kept
+        return has_dropped
+
+    def holds(self, now: float) -> list[Hold]:
+        """What the effect draws on if it happens now."""
+        passed = now - self.evaluation.evaluated_at
+        moved = [
+            hold if hold.since is None else replace(hold, since=hold.since + passed) for hold in self.evaluation.holds
+        ]
+        # A mandate that covers two requests of one action is drawn on once.
+        return [*moved, *{cover.hold.key: cover.hold for cover in self.covers.values()}.values()]
+
+    def mandates(self) -> list[Grant]:
+        return list(dict.fromkeys((cover.mandate_id, cover.digest) for cover in self.covers.values()))
 
 
 async def evaluate(
-    rules: PolicySet, action: Action, hush: Hush, authority: Authority, scope: StepScope
+    rules: PolicySet, action: Action, hush: Hush, preview: Any, authority: Authority, scope: StepScope
 ) -> dict[str, Any]:
     """Ask the policies before the effect, and leave their words in the journal. Raises PolicyDenied."""
-    ruling = await evaluate_all(rules.policies, action, authority.facts(), redaction=rules.redaction)
+    facts = authority.facts()
+    ruling = await evaluate_all(
+        rules.policies, action, facts, redaction=rules.redaction, preview=preview, hush=hush, timed=True
+    )
     record(ruling, hush, scope)
+    told = {**ruling.record(facts.environment), "now": facts.now}
+    scope.notes.append(Note("policy.evaluated", action.name, hush(to_json(told))))
     if ruling.outcome == "deny":
         raise ruling.denial()
+    requests = [request for series in ruling.requests for request in series]
     evaluation = Evaluation(
         action_digest=action.digest,
         policies_digest=rules.digest,
-        evaluated_at=authority.clock.now(),
+        evaluated_at=facts.now,
         series=ruling.requests,
+        holds=ruling.holds,
+        covers=await covers_of(requests, authority),
     )
     return evaluation.to_facts()
 
@@ -104,44 +171,51 @@ def record(ruling: Ruling, hush: Hush, scope: StepScope) -> None:
         scope.notes.append(Note(kind, name, hush(text) if "reason" in facts or "error" in facts else text))
 
 
-def permit_for(live: LiveExecution, action: Action, grants: Sequence[Grant]) -> tuple[Permit, list[Note]]:
+def permit_for(live: LiveExecution, action: Action, warrant: Warrant | None, hush: Hush) -> tuple[Permit, list[Note]]:
     """The permit for one effect, and the events that tell of it."""
-    permit = Permit(id=f"{live.info.id}:{len(live.ops)}", action_digest=action.digest, approvals=tuple(grants))
-    facts = {
+    permit = Permit(id=f"{live.info.id}:{len(live.ops)}", action_digest=action.digest)
+    if warrant is not None:
+        grants = [grant for _, grant in sorted(warrant.grants.items())]
+        holds = warrant.holds(live.loop.now)
+        permit = replace(permit, approvals=tuple(grants), mandates=tuple(warrant.mandates()), holds=tuple(holds))
+    facts: dict[str, Any] = {
         "permit": permit.id,
         "action_digest": permit.action_digest,
-        "approvals": [approval_id for approval_id, _ in grants],
+        "approvals": [approval_id for approval_id, _ in permit.approvals],
     }
-    text = to_json(facts)
+    if permit.mandates:
+        facts["mandates"] = [approval_id for approval_id, _ in permit.mandates]
+    if permit.holds and action.captured:
+        facts["holds"] = {hold.key: hold.amount for hold in permit.holds}
+    text = hush(to_json(facts)) if permit.holds else to_json(facts)
     return permit, [Note("permit.issued", action.name, text), Note("permit.consumed", action.name, text)]
 
 
 async def recheck(
     rules: PolicySet,
     action: Action,
-    evaluation: Evaluation | None,
-    grants: Sequence[Grant],
+    warrant: Warrant | None,
     hush: Hush,
     authority: Authority,
     scope: StepScope,
 ) -> None:
     """At the moment of the effect: raise PermitRefused or PolicyDenied unless everything still holds."""
-    if evaluation is None:
+    if warrant is None:
         return
-    asked = evaluation.asked
-    reason = None
+    evaluation = warrant.evaluation
+    refused = None
     if evaluation.action_digest != action.digest:
-        reason = "its arguments are not those that were evaluated"
+        refused = refusal(action.name, "its arguments are not those that were evaluated", action.execution_id)
     elif evaluation.policies_digest != rules.digest:
-        reason = "its policies have changed since they were evaluated"
-    elif asked:
-        reason = await _objection(asked, grants, action, authority)
-    if reason is not None:
-        scope.notes.append(Note("permit.refused", action.name, to_json({"reason": reason})))
-        raise refusal(action.name, reason, action.execution_id)
+        refused = refusal(action.name, "its policies have changed since they were evaluated", action.execution_id)
+    elif evaluation.series:
+        refused = await _refused(warrant, action, authority)
+    if refused is not None:
+        scope.notes.append(Note("permit.refused", action.name, to_json({"reason": refused.reason})))
+        raise refused
     if rules.is_rechecked:
-        granted = frozenset(request.digest() for request in asked)
-        facts = authority.facts(evaluated_at=evaluation.evaluated_at, granted=granted)
+        granted = frozenset(request.digest() for request in evaluation.asked)
+        facts = authority.facts(evaluated_at=evaluation.evaluated_at, granted=granted, preview=evaluation.preview)
         await _ask_again(rules, action, facts, hush, scope)
 
 
@@ -154,15 +228,42 @@ async def _ask_again(rules: PolicySet, action: Action, facts: Facts, hush: Hush,
         raise denial
 
 
-async def _objection(
-    asked: Sequence[ApprovalRequest], grants: Sequence[Grant], action: Action, authority: Authority
-) -> str | None:
-    """Why the approvals are no authority for the action."""
-    for request, (approval_id, _) in zip(asked, grants, strict=True):
+async def _refused(warrant: Warrant, action: Action, authority: Authority) -> PermitRefused | None:
+    """Why approvals and mandates are no authority for the action; None if they are."""
+    for place, request in enumerate(warrant.evaluation.asked):
         if request.action_digest != action.digest:
-            return f"approval {approval_id} is for other arguments"
-        verdicts = await authority.store.verdicts(approval_id)
-        reason = objection(await authority.store.approval(approval_id), request, verdicts)
+            return refusal(action.name, "an approval is for other arguments", action.execution_id)
+        cover = warrant.covers.get(place)
+        if cover is None:
+            approval_id = warrant.grants[place][0]
+            reason, facts = await objection_to(authority.store, approval_id, request), {}
+        else:
+            reason, facts = await cover_objection(cover, request, authority), {"hold": cover.hold.key}
         if reason is not None:
-            return reason
+            return refusal(action.name, reason, action.execution_id, **facts)
     return None
+
+
+def exceeded(error: PermitRefused, action: Action) -> BudgetExceeded | None:
+    """The error for a permit that was refused since a budget has not enough left; None if that was not why."""
+    hold = getattr(error, "hold", None) or ""
+    if not hold.startswith("budget:"):
+        return None
+    name = unquote(hold.split(":")[1])
+    reason = f"others have drawn on budget {name!r} since it was evaluated, and what is left is not enough"
+    return BudgetExceeded(
+        f"{action.name} was denied by policy {name!r}: {reason} (execution {action.execution_id})",
+        execution_id=action.execution_id,
+        action=action.name,
+        policy=name,
+        reason=reason,
+    )
+
+
+async def revocation(approvals: Sequence[str], authority: Authority, _: StepScope) -> dict[str, Any]:
+    """Which of the approvals was revoked by whom, in words for people; empty if none was."""
+    for approval_id in approvals:
+        record = await authority.store.approval(approval_id)
+        if record is not None and record.status is ApprovalStatus.REVOKED:
+            return {"reason": revoked(record.id, said_last(record, await authority.store.verdicts(approval_id)))}
+    return {}

@@ -1,17 +1,19 @@
 """What a policy is, what it may know, and what it may say."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, ClassVar, Final, Literal, NamedTuple, overload
+from typing import Any, ClassVar, Final, Literal, NamedTuple, get_args, overload
 
 from assent.errors import UsageError
 from assent.governance.action import NOTHING, Action, Outcome, nothing
 from assent.governance.approvals import ApprovalRequest
 from assent.governance.fingerprint import fingerprint_of
 from assent.governance.redaction import Redaction
+from assent.governance.selection import Selector
+from assent.store import Drawn, Hold
 
 
 class Phase(StrEnum):
@@ -38,6 +40,15 @@ async def nowhere_to_count(key: str, rate: float, burst: int) -> float:
     )
 
 
+Spent = Callable[[str, float | None], Awaitable[Drawn]]
+"""Says what has been drawn under a key: of all time, or after a moment (Unix seconds)."""
+
+
+async def nowhere_to_draw(key: str, since: float | None) -> Drawn:
+    """Stands in where nobody has said where budgets are kept, so that one is never taken for kept."""
+    raise UsageError(f"There is nowhere to look up what was drawn on {key}. Give Facts(spent=...), or open a runtime.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What a policy may know beside the action.
@@ -53,6 +64,8 @@ class Facts:
     environment: Mapping[str, Any] = field(default_factory=nothing)
     evaluated_at: float | None = None
     granted: frozenset[str] = frozenset()
+    spent: Spent = nowhere_to_draw
+    preview: Mapping[str, Any] = field(default_factory=nothing)  # at the moment of the effect: what people were shown
 
     def __post_init__(self) -> None:
         if self.phase == BOTH:
@@ -77,17 +90,25 @@ class Decision(NamedTuple):
     requests: tuple[ApprovalRequest, ...] = ()  # to be asked one after another
     retry_after: float | None = None  # seconds
     cause: BaseException | None = None  # the error that stands behind a denial
+    holds: tuple[Hold, ...] = ()  # what the action draws on, to be taken together with its permit
+    needs_preview: bool = False  # of a question: if people cannot be shown what would happen, it is a denial
+    hands_on: tuple["Policy", ...] = ()  # asked as well, as if they stood beside the policy that names them
 
 
 Answer = Decision | bool | None
 """What a policy returns. True allows, False denies; None is no answer, and denies."""
 
 
+Mode = Literal["enforce", "shadow"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy(ABC):
     """A rule about actions. Write your own as a frozen dataclass with an `evaluate`.
 
-    It is shared by all calls and processes, so it keeps no state; whatever it raises is a denial.
+    It is shared by all calls and processes, so it keeps no state; whatever it raises is a denial. With `mode="shadow"`
+    it is asked and what it would have said is recorded, and nothing else comes of it. `applies_to` says for which
+    actions it is; without it, for all that it is attached to.
     """
 
     kind: ClassVar[str] = "custom"
@@ -97,12 +118,18 @@ class Policy(ABC):
     version: int = 1  # raise it when the code behind the rule changes; open approvals then no longer fit
     phase: Phase = Phase.BEFORE
     rechecked: bool = False  # asked again at the moment of the effect, since its answer may have changed by then
+    mode: Mode = "enforce"
+    applies_to: Selector | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or _default_name(type(self)))
         if self.phase not in set(Phase):
             raise UsageError(f'phase={self.phase!r} is unknown. Give "before", "after" or "both".')
         object.__setattr__(self, "phase", Phase(self.phase))
+        if self.mode not in get_args(Mode):
+            raise UsageError(f'mode={self.mode!r} is unknown. Give "enforce" or "shadow".')
+        if not isinstance(self.applies_to, Selector | None):
+            raise UsageError(f'applies_to={self.applies_to!r} is none. Give one, as in Selector(actions=["pay_*"]).')
 
     @abstractmethod
     def evaluate(self, action: Action, facts: Facts) -> Answer | Awaitable[Answer]:
@@ -113,6 +140,11 @@ class Policy(ABC):
         """What this policy wants to be kept out of all records."""
         return None
 
+    @property
+    def only_records(self) -> bool:
+        """Whether what it says of an outcome is only a record; it is then asked about effects that failed, too."""
+        return self.kind == "audit" or self.mode == "shadow"
+
     def applies(self, facts: Facts) -> bool:
         """Whether the policy is asked at this moment."""
         if facts.evaluated_at is not None and not self.rechecked:
@@ -122,6 +154,10 @@ class Policy(ABC):
         # A misspelled phase must not silently switch a policy off: it raises, and that denies.
         return Phase(self.phase) == facts.phase
 
+    def amounts(self, action: Action, outcome: Outcome) -> Mapping[str, int]:
+        """What a successful effect really drew, in millionths by key of the hold; those not named are right."""
+        return NOTHING
+
     def fingerprint(self) -> str:
         """A digest of kind, name, version and settings: the same in every process, another after any change of them."""
         return self._fingerprint
@@ -130,9 +166,11 @@ class Policy(ABC):
     def _fingerprint(self) -> str:
         return fingerprint_of([self.kind, self])
 
-    def allow(self, reason: str = "", **facts: Any) -> Decision:
-        """The action may happen."""
-        return Decision("allow", self.name, self.kind, reason, facts) if reason or facts else self.allowed
+    def allow(self, reason: str = "", *, holds: Sequence[Hold] = (), **facts: Any) -> Decision:
+        """The action may happen, and draws on what it `holds`."""
+        if reason or facts or holds:
+            return Decision("allow", self.name, self.kind, reason, facts, holds=tuple(holds))
+        return self.allowed
 
     @cached_property
     def allowed(self) -> Decision:
@@ -147,9 +185,11 @@ class Policy(ABC):
         """The action may happen, and the record says what is wrong with it."""
         return Decision("warn", self.name, self.kind, reason, facts)
 
-    def ask_people(self, *requests: ApprovalRequest, reason: str = "", **facts: Any) -> Decision:
-        """People must agree first, to one request after another."""
-        return Decision("ask", self.name, self.kind, reason, facts, requests)
+    def ask_people(
+        self, *requests: ApprovalRequest, reason: str = "", needs_preview: bool = False, **facts: Any
+    ) -> Decision:
+        """People must agree first, to one request after another; with `needs_preview` they are not asked blindly."""
+        return Decision("ask", self.name, self.kind, reason, facts, requests, needs_preview=needs_preview)
 
 
 def _default_name(kind: type[Policy]) -> str:
@@ -175,7 +215,13 @@ def policy(rule: Rule, /) -> FunctionPolicy: ...
 
 @overload
 def policy(
-    *, name: str = "", version: int = 1, phase: Phase = Phase.BEFORE, rechecked: bool = False
+    *,
+    name: str = "",
+    version: int = 1,
+    phase: Phase = Phase.BEFORE,
+    rechecked: bool = False,
+    mode: Mode = "enforce",
+    applies_to: Selector | None = None,
 ) -> Callable[[Rule], FunctionPolicy]: ...
 
 

@@ -76,8 +76,9 @@ class Buckets:
     `Buckets(clock.now).admit` is what `Facts(admit=...)` takes.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], most: int = MANY_BUCKETS) -> None:
         self._now = now
+        self._most = most
         self._full_at: dict[str, float] = {}
 
     async def admit(self, key: str, rate: float, burst: int) -> float:
@@ -89,7 +90,7 @@ class Buckets:
         # Sums of floats drift by less than a millionth of a token's time, and must not cost a token.
         if wait > 1e-6 / rate:
             return wait
-        if len(self._full_at) >= MANY_BUCKETS:
+        if len(self._full_at) >= self._most:
             self._full_at = {name: moment for name, moment in self._full_at.items() if moment > now}
         self._full_at[key] = full_at
         return 0.0

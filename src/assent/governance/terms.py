@@ -4,15 +4,18 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from assent.codec import Signature
 from assent.engine import StepSpec, plain_name
 from assent.errors import GovernanceError, PolicyDenied
 from assent.governance.action import Action, Outcome, Principal, nothing
+from assent.governance.evaluating import PASSED_ON, Order, order_of
 from assent.governance.policy import Phase, Policy
+from assent.governance.previews import MakePreview
 from assent.governance.redaction import Redaction
-from assent.governance.ruling import PASSED_ON, policies_digest, redaction_of
+from assent.governance.ruling import policies_digest, redaction_of
+from assent.governance.selection import selected
 
 PreAction = Callable[[Action], Any]
 PostAction = Callable[[Action, Outcome], Any]
@@ -29,6 +32,8 @@ class Terms:
     verify: Callable[[Action], Any] | None = None
     once: bool = True
     labels: frozenset[str] = frozenset()
+    risk: str = ""
+    preview: MakePreview | None = None
     context: Mapping[str, Any] = field(default_factory=nothing)
     name: str | None = None
 
@@ -57,6 +62,7 @@ class Subject:
             arguments=bound,
             requester=requester,
             labels=terms.labels,
+            risk=terms.risk,
             context=terms.context,
             execution_id=execution_id,
             captured=terms.captured,
@@ -70,6 +76,11 @@ class PolicySet:
 
     policies: tuple[Policy, ...]
 
+    @classmethod
+    def for_action(cls, policies: Iterable[Policy], name: str, terms: Terms) -> Self:
+        """Those that are for the action of that name under these terms."""
+        return cls(selected(policies, _Known(name, terms.labels, terms.risk)))
+
     @cached_property
     def digest(self) -> str:
         return policies_digest(self.policies)
@@ -80,22 +91,51 @@ class PolicySet:
 
     @cached_property
     def is_rechecked(self) -> bool:
-        return any(policy.rechecked for policy in self.policies)
+        return any(policy.rechecked and policy.mode == "enforce" for policy in self.policies)
 
     @cached_property
     def audits(self) -> tuple[Policy, ...]:
         """Those that only record; their word on the outcome is journaled with it."""
-        return tuple(policy for policy in self.policies if policy.kind == "audit" and policy.phase != Phase.BEFORE)
+        return tuple(policy for policy in self.policies if _only_records(policy) and policy.phase != Phase.BEFORE)
 
     @cached_property
     def reviews(self) -> tuple[Policy, ...]:
         """Those that judge the outcome."""
-        return tuple(policy for policy in self.policies if policy.kind != "audit" and policy.phase != Phase.BEFORE)
+        return tuple(policy for policy in self.policies if not _only_records(policy) and policy.phase != Phase.BEFORE)
+
+    @cached_property
+    def order(self) -> Order:
+        """In which order they are asked before the effect."""
+        return order_of([policy for policy in self.policies if policy.phase is not Phase.AFTER])
+
+    @cached_property
+    def order_after(self) -> Order:
+        """In which order they are asked after it."""
+        return order_of(self.after)
 
     @cached_property
     def after(self) -> tuple[Policy, ...]:
         """All that are asked after the effect."""
         return (*self.audits, *self.reviews)
+
+    def amounts(self, action: Action, outcome: Outcome) -> dict[str, int]:
+        """What a successful effect has really drawn, in millionths by key of the hold; the other holds are right."""
+        found: dict[str, int] = {}
+        for policy in self.policies:
+            found |= policy.amounts(action, outcome)
+        return found
+
+
+def _only_records(policy: Policy) -> bool:
+    return policy.only_records
+
+
+class _Known(NamedTuple):
+    """What is known of an action before any call."""
+
+    name: str
+    labels: frozenset[str]
+    risk: str
 
 
 async def run_pre(terms: Terms, action: Action) -> None:

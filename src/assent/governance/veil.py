@@ -71,9 +71,13 @@ ABOUT_CALLS: Final = ("execution_id", "action", "policy", "approval_id")  # attr
 def withheld_error(text: str) -> str:
     """The JSON of an error, of which only type and place are kept: its words may tell values of the call."""
     facts: dict[str, Any] = from_json(text)
-    if facts["type"] in HARMLESS:
+    hold = facts["state"].get("hold")
+    if facts["type"] in HARMLESS and not hold:
         return text
     state = {name: each for name, each in facts["state"].items() if name in ABOUT_CALLS}
+    if hold:
+        # Which budget or mandate it was; what follows is for whom a budget counts, which is made of the arguments.
+        state["hold"] = ":".join(hold.split(":")[:2])
     if "reason" in facts["state"]:
         state["reason"] = "not kept"
     by = f" by policy {state['policy']!r}" if "policy" in state else ""

@@ -5,7 +5,7 @@ and no policies: it checks what must be checked in the transaction that writes (
 """
 
 from assent.store.directory import Directory
-from assent.store.ledger import Ledger
+from assent.store.ledger import Drawn, Ledger
 from assent.store.outbox import Outbox
 from assent.store.records import (
     FINAL,
@@ -41,6 +41,7 @@ __all__ = [
     "Commit",
     "DelegationRecord",
     "Directory",
+    "Drawn",
     "Event",
     "ExecutionQuery",
     "ExecutionRecord",

@@ -15,9 +15,9 @@ SYNCHRONOUS: tuple[str, ...] = get_args(Synchronous)  # by the number that SQLit
 MEMORY = ":memory:"
 APPLICATION_ID = 0x41534E54  # "ASNT": four bytes in the file's header by which we know our own
 # A file of version n is one to which the first n of these were applied. Released ones never change.
-STEPS = ("schema.sql",)
+STEPS = ("schema.sql", "schema_2.sql")
 SCHEMA_VERSION = len(STEPS)
-OLDEST_SQLITE = (3, 37, 0)  # the first with STRICT tables
+OLDEST_SQLITE = (3, 38, 0)  # the first with `->>`
 
 # Primary result codes, see https://www.sqlite.org/rescode.html
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -67,8 +67,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Bring the schema to this version, in one transaction; a process that comes second finds it done."""
     if _number(connection, "user_version") == SCHEMA_VERSION:
         return
-    connection.execute("BEGIN IMMEDIATE")
+    # A table to which others refer is made anew by dropping it. The switch does nothing within a transaction.
+    connection.execute("PRAGMA foreign_keys = OFF")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         for step in STEPS[_number(connection, "user_version") :]:
             for statement in _statements((files("assent.store") / step).read_text("utf-8")):
                 connection.execute(statement)
@@ -78,6 +80,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     except BaseException:
         roll_back(connection)
         raise
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
 
 
 def set_ceiling(connection: sqlite3.Connection, size: int) -> None:
@@ -142,7 +146,7 @@ def _obstacle(path: Path) -> str:
 
 def _check_kind(connection: sqlite3.Connection, location: str) -> None:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old; use a Python built with 3.37 or newer.")
+        raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old; use a Python built with 3.38 or newer.")
     connection.execute("BEGIN")  # one snapshot: another process may create the schema at this moment
     theirs, version = _number(connection, "application_id"), _number(connection, "user_version")
     is_empty = _number(connection, "schema_version") == 0

@@ -1,12 +1,14 @@
 """The port to whatever counts what actions have drawn on budgets and mandates."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from assent.store.records import ApprovalRecord, Settlement
 
 
-class Drawn(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Drawn:
     """What has been drawn under one key."""
 
     held: int = 0  # millionths: reserved by effects whose outcome is not known yet

@@ -35,7 +35,10 @@ class Outbox(Protocol):
         ...
 
     async def close_notice(self, notice: NoticeRecord, parts: Sequence[NoticeRecord] = ()) -> None:
-        """Store what became of a notice (status, due_at, error, receipt), and the notices that take its place."""
+        """Store what became of a notice (status, attempts, due_at, error, receipt), and those that take its place.
+
+        What was sent stays sent, whoever comes later; parts that are there already stay as they are.
+        """
         ...
 
     async def next_notice(self, channels: Sequence[str]) -> float | None:

@@ -219,14 +219,15 @@ class Hold:
     """Something that an action draws on: part of a budget, or of a mandate.
 
     It is taken together with the permit, and only if it fits: with it, the amounts that are held or spent under `key`
-    (since `since`) are at most `limit`, and there are at most `count` of them.
+    (after `since`) are at most `limit`, and there are at most `count` of them. Holds of one permit under the same key
+    are one, with the largest amount.
     """
 
     key: str  # "budget:..." or "mandate:<approval id>"
     amount: int = 0  # millionths
     limit: int | None = None  # millionths
     count: int | None = None
-    since: float | None = None  # Unix seconds; older ones do not count any more. None: all count
+    since: float | None = None  # Unix seconds; only later ones count. None: all count
     on_failure: Literal["release", "keep"] = "release"  # "keep": a failed effect may have happened all the same
 
 

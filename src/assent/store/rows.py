@@ -2,23 +2,32 @@
 
 # ruff: noqa: S608 - only our own words are put together to statements; values are bound
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
+from assent.codec import from_json, to_json
 from assent.errors import StoreCorrupt
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
+    DelegationRecord,
     Event,
     ExecutionRecord,
     Message,
+    NoticeRecord,
+    NoticeStatus,
+    PersonRecord,
     Status,
     VerdictRecord,
     WorkerRecord,
 )
 
-StatusT = TypeVar("StatusT", Status, ApprovalStatus)
+StatusT = TypeVar("StatusT", Status, ApprovalStatus, NoticeStatus)
+_C = TypeVar("_C", list[Any], dict[str, Any])
+Row = Sequence[Any]
 
 # Columns bear the names of the fields. Those that the store numbers itself are left out where a row is added.
 EXECUTION = tuple(f.name for f in fields(ExecutionRecord))
@@ -26,15 +35,17 @@ WORKER = tuple(f.name for f in fields(WorkerRecord))
 APPROVAL = tuple(f.name for f in fields(ApprovalRecord))
 VERDICT = tuple(f.name for f in fields(VerdictRecord))
 MESSAGE = tuple(f.name for f in fields(Message))
+PERSON = tuple(f.name for f in fields(PersonRecord))
+DELEGATION = tuple(f.name for f in fields(DelegationRecord))
+NOTICE = tuple(f.name for f in fields(NoticeRecord))
 EVENT = Event._fields
 
 # An event is written as it stands: its tuple binds all ten columns, and a `seq` of 0 lets SQLite number it.
 ADD_EVENT = f"INSERT INTO journal ({', '.join(EVENT)}) VALUES ({'?, ' * (len(EVENT) - 1)}nullif(?, 0))"
 
-execution_row = attrgetter(*EXECUTION)
-worker_row = attrgetter(*WORKER)
-approval_row = attrgetter(*APPROVAL)
-verdict_row = attrgetter(*VERDICT)
+# Collections are JSON, and nothing where they are empty: a column that is rarely used takes no space.
+COLLECTIONS: Final = frozenset({"channels", "conditions", "roles", "contacts"})
+MAPPINGS: Final = frozenset({"contacts"})
 
 
 def select(columns: tuple[str, ...], table: str) -> str:
@@ -47,31 +58,110 @@ def insert(columns: tuple[str, ...], table: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
-def execution_of(row: tuple[Any, ...]) -> ExecutionRecord:
+def upsert(columns: tuple[str, ...], table: str) -> str:
+    """A statement that adds one record, or replaces the one of that id in its place."""
+    return f"{insert(columns, table)} ON CONFLICT (id) DO UPDATE SET " + ", ".join(
+        f"{c} = excluded.{c}" for c in columns
+    )
+
+
+def where(*conditions: tuple[str, object], head: str = "WHERE") -> tuple[str, list[object]]:
+    """Those of the conditions whose value is given, and the values."""
+    given = [(sql, value) for sql, value in conditions if value is not None]
+    return f"{head} " * bool(given) + " AND ".join(sql for sql, _ in given), [value for _, value in given]
+
+
+def collection(text: str | None) -> tuple[str, ...]:
+    """The list of texts in a column."""
+    return tuple(_parsed(text, list))
+
+
+def _mapping(text: str | None) -> Mapping[str, str]:
+    return MappingProxyType(_parsed(text, dict))
+
+
+def _parsed(text: str | None, kind: type[_C]) -> _C:
+    try:
+        value = from_json(text) if text else kind()
+    except ValueError as damage:
+        raise StoreCorrupt(f"The store holds {text!r} where JSON should be; restore a backup.") from damage
+    if not isinstance(value, kind):
+        raise StoreCorrupt(f"The store holds {text!r} where a {kind.__name__} should be; restore a backup.")
+    return value
+
+
+def _row_maker(columns: tuple[str, ...]) -> Callable[[Any], Row]:
+    values_of = attrgetter(*columns)
+    collections = [place for place, column in enumerate(columns) if column in COLLECTIONS]
+
+    def row(record: Any) -> Row:
+        values = list(values_of(record))
+        for place in collections:
+            given = values[place]
+            values[place] = to_json(dict(given) if isinstance(given, Mapping) else list(given)) if given else None
+        return values
+
+    return row if collections else values_of
+
+
+execution_row = _row_maker(EXECUTION)
+worker_row = _row_maker(WORKER)
+approval_row = _row_maker(APPROVAL)
+verdict_row = _row_maker(VERDICT)
+person_row = _row_maker(PERSON)
+delegation_row = _row_maker(DELEGATION)
+notice_row = _row_maker(NOTICE)
+
+
+def execution_of(row: Row) -> ExecutionRecord:
     """The record in a row of EXECUTION columns."""
     facts = dict(zip(EXECUTION, row, strict=True))
     return ExecutionRecord(**{**facts, "status": _known(Status, facts["status"])})
 
 
-def approval_of(row: tuple[Any, ...]) -> ApprovalRecord:
+def approval_of(row: Row) -> ApprovalRecord:
     """The record in a row of APPROVAL columns."""
-    facts = dict(zip(APPROVAL, row, strict=True))
+    facts = _facts(APPROVAL, row)
     return ApprovalRecord(**{**facts, "status": _known(ApprovalStatus, facts["status"])})
 
 
-def worker_of(row: tuple[Any, ...]) -> WorkerRecord:
+def worker_of(row: Row) -> WorkerRecord:
     """The record in a row of WORKER columns."""
-    return WorkerRecord(**dict(zip(WORKER, row, strict=True)))
+    return WorkerRecord(**_facts(WORKER, row))
 
 
-def verdict_of(row: tuple[Any, ...]) -> VerdictRecord:
+def verdict_of(row: Row) -> VerdictRecord:
     """The record in a row of VERDICT columns."""
-    return VerdictRecord(**dict(zip(VERDICT, row, strict=True)))
+    return VerdictRecord(**_facts(VERDICT, row))
 
 
-def message_of(row: tuple[Any, ...]) -> Message:
+def message_of(row: Row) -> Message:
     """The record in a row of MESSAGE columns."""
-    return Message(**dict(zip(MESSAGE, row, strict=True)))
+    return Message(**_facts(MESSAGE, row))
+
+
+def person_of(row: Row) -> PersonRecord:
+    """The record in a row of PERSON columns."""
+    return PersonRecord(**_facts(PERSON, row))
+
+
+def delegation_of(row: Row) -> DelegationRecord:
+    """The record in a row of DELEGATION columns."""
+    facts = _facts(DELEGATION, row)
+    return DelegationRecord(**{**facts, "is_away": bool(facts["is_away"])})
+
+
+def notice_of(row: Row) -> NoticeRecord:
+    """The record in a row of NOTICE columns."""
+    facts = _facts(NOTICE, row)
+    return NoticeRecord(**{**facts, "status": _known(NoticeStatus, facts["status"])})
+
+
+def _facts(columns: tuple[str, ...], row: Row) -> dict[str, Any]:
+    facts = dict(zip(columns, row, strict=True))
+    for column in COLLECTIONS & facts.keys():
+        facts[column] = _mapping(facts[column]) if column in MAPPINGS else collection(facts[column])
+    return facts
 
 
 def _known(kind: type[StatusT], value: str) -> StatusT:

@@ -1,38 +1,24 @@
-"""The store on one SQLite file, shared by the processes of one machine.
+"""The store on one SQLite file, shared by the processes of one machine: executions, journals, inboxes, approvals.
 
-All that is written passes through one `Writer`, all that is read through a second connection that is never in a
-transaction for longer than one statement. A database in memory is private to its store and has one connection for both.
+People, holds and notices have modules of their own, which it inherits, as it does the file that all of them are in.
 """
 
 # ruff: noqa: S608 - only our own words are put together to statements; values are bound
 
 import asyncio
-import math
-import sqlite3
-import weakref
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Self
 
 from assent.errors import StoreCorrupt, UsageError
 from assent.store import rows
 from assent.store.buckets import nanoseconds, take_token
-from assent.store.commits import UNFINISHED, deliver, write_commit, write_decision
-from assent.store.connection import (
-    BUSY,
-    MEMORY,
-    Synchronous,
-    code_of,
-    connect,
-    location_of,
-    migrate,
-    set_ceiling,
-    translate,
-    translated,
-)
+from assent.store.commits import write_commit
+from assent.store.decisions import write_decision
+from assent.store.holds import SqliteLedger
+from assent.store.inbox import UNFINISHED, deliver
+from assent.store.notices import SqliteOutbox
+from assent.store.people import SqliteDirectory
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -46,7 +32,7 @@ from assent.store.records import (
     WorkerRecord,
     Workflow,
 )
-from assent.store.writer import CrashPoint, Transaction, Writer
+from assent.store.writer import Transaction
 
 EXECUTIONS = rows.select(rows.EXECUTION, "executions")
 APPROVALS = rows.select(rows.APPROVAL, "approvals")
@@ -57,7 +43,7 @@ FREE = "name = ? AND version = ? AND owner IS NULL AND wake_at IS NOT NULL"
 CLAIM = "UPDATE executions SET owner = ?, status = 'running', wake_at = NULL WHERE id = ?"
 
 
-class SqliteStore:
+class SqliteStore(SqliteDirectory, SqliteLedger, SqliteOutbox):
     """Keeps everything in the file that `url` names; `sqlite://` keeps it in memory, for as long as the store is open.
 
     `synchronous` is SQLite's own word for what survives a power cut; below FULL the last commits may not. A file that
@@ -65,47 +51,6 @@ class SqliteStore:
     takes `loop_budget` seconds or more on average it is done on a thread. `max_bytes` is a ceiling for the file.
     `crash_point` is called around each COMMIT with a name and the number of the commit, from 1.
     """
-
-    _reader: sqlite3.Connection
-    _connection: sqlite3.Connection
-    _writer: Writer
-    _last_resort: "weakref.finalize[[], SqliteStore]"
-
-    def __init__(
-        self,
-        url: str | Path,
-        *,
-        synchronous: Synchronous = "FULL",
-        patience: float = 30.0,
-        loop_budget: float = 0.001,
-        max_bytes: int | None = None,
-        crash_point: CrashPoint | None = None,
-    ) -> None:
-        self.location = location_of(url)
-        self._synchronous: Synchronous = synchronous
-        self._patience = patience
-        self._loop_budget = math.inf if self.location == MEMORY else loop_budget
-        self._max_bytes = max_bytes
-        self._crash_point = crash_point
-        self._versions = [0, 0]  # last seen by the reader, by the writer
-        self._has_word = False  # a decision made here has sent word to its execution
-
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
-        while True:
-            try:
-                self._open()
-                return self
-            except sqlite3.Error as error:
-                if code_of(error) not in BUSY or loop.time() > deadline:
-                    raise translate(error, self.location) from error
-            await asyncio.sleep(0.005)  # another process creates or migrates the file at this moment
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._writer.close()
-        self._last_resort.detach()
-        self._reader.close()
 
     # leases
 
@@ -156,7 +101,7 @@ class SqliteStore:
 
     async def executions(self, query: ExecutionQuery) -> list[ExecutionRecord]:
         older = "(created_at, id) < (SELECT created_at, id FROM executions WHERE id = ?)"
-        where, values = _where(
+        where, values = rows.where(
             ("status = ?", query.status),
             ("name = ?", query.name),
             ("created_at >= ?", query.since),
@@ -205,7 +150,7 @@ class SqliteStore:
         return [Event._make(row) for row in self._read(sql, execution_id, after)]
 
     async def events(self, after: int = 0, type: str | None = None, limit: int = 1000) -> list[Event]:
-        where, values = _where(("seq > ?", after), ("type = ?", type))
+        where, values = rows.where(("seq > ?", after), ("type = ?", type))
         if type is not None and type.endswith("*"):
             where, values = "WHERE seq > ? AND substr(type, 1, ?) = ?", [after, len(type) - 1, type[:-1]]
         sql = f"{EVENTS} {where} ORDER BY seq LIMIT ?"
@@ -253,7 +198,7 @@ class SqliteStore:
     ) -> list[ApprovalRecord]:
         # The plus keeps SQLite from going through all open approvals for those of one execution.
         by_status = "status = ?" if execution_id is None else "+status = ?"
-        where, values = _where((by_status, status), ("execution_id = ?", execution_id))
+        where, values = rows.where((by_status, status), ("execution_id = ?", execution_id))
         found = self._read(f"{APPROVALS} {where} ORDER BY created_at, rowid LIMIT ?", *values, limit)
         return [rows.approval_of(row) for row in found]
 
@@ -281,60 +226,6 @@ class SqliteStore:
             raise UsageError(f"A bucket needs a rate above 0 and a burst of at least 1, not {rate!r} and {burst!r}.")
         return await self._writer.put(partial(take_token, key, rate, burst, now))
 
-    # watching
-
-    def changed(self) -> bool:
-        has_word, self._has_word = self._has_word, False
-        if self._reader is self._connection:
-            return has_word  # nobody else can reach it
-        # The writer's connection does not count its own commits, but cannot be asked while a thread commits on it.
-        place, asked = (0, self._reader) if self._writer.is_committing else (1, self._connection)
-        with translated(self.location):
-            version: int = asked.execute("PRAGMA data_version").fetchone()[0]
-        before, self._versions[place] = self._versions[place], version
-        return has_word or version != before
-
-    def _word_was_sent(self, _decided: asyncio.Future[bool]) -> None:
-        self._has_word = True
-
-    async def check(self) -> list[str]:
-        """What is wrong with the file, in SQLite's words; empty if nothing is. Reads all of it, on a thread."""
-        if self.location == MEMORY:
-            return _complaints(self._reader)
-        return await asyncio.to_thread(self._check_file)
-
-    def _check_file(self) -> list[str]:
-        try:
-            with translated(self.location), closing(connect(self.location, self._synchronous)) as connection:
-                return _complaints(connection)
-        except StoreCorrupt as damage:  # too much of it to count
-            return [str(damage)]
-
-    def _open(self) -> None:
-        with ExitStack() as opened:
-            self._connection = opened.enter_context(closing(connect(self.location, self._synchronous)))
-            migrate(self._connection)
-            self._reader = self._connection
-            if self.location != MEMORY:
-                # Readers wait for nobody in this mode, except while a killed process's log is recovered.
-                self._reader = opened.enter_context(closing(connect(self.location, self._synchronous, timeout=1.0)))
-            if self._max_bytes is not None:
-                set_ceiling(self._connection, self._max_bytes)
-            self._writer = Writer(
-                self._connection,
-                self.location,
-                patience=self._patience,
-                loop_budget=self._loop_budget,
-                crash_point=self._crash_point,
-            )
-            self.changed()
-            self._last_resort = weakref.finalize(self, self._writer.drain)
-            opened.pop_all()
-
-    def _read(self, sql: str, *values: object) -> list[Any]:
-        with translated(self.location):
-            return self._reader.execute(sql, values).fetchall()
-
 
 def _claimed(record: ExecutionRecord, owner: str, transaction: Transaction) -> ExecutionRecord:
     transaction.execute(CLAIM, (owner, record.id))
@@ -349,14 +240,3 @@ def _end_leases(condition: str, value: object, transaction: Transaction) -> int:
         transaction.execute("UPDATE executions SET owner = NULL, wake_at = 0 WHERE owner = ?", worker).rowcount
         for worker in ended
     )
-
-
-def _where(*conditions: tuple[str, object]) -> tuple[str, list[object]]:
-    given = [(sql, value) for sql, value in conditions if value is not None]
-    return "WHERE " * bool(given) + " AND ".join(sql for sql, _ in given), [value for _, value in given]
-
-
-def _complaints(connection: sqlite3.Connection) -> list[str]:
-    found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-    strays = [f"{row[0]} row {row[1]} refers to nothing" for row in connection.execute("PRAGMA foreign_key_check")]
-    return [complaint for complaint in found if complaint != "ok"] + strays

@@ -1,16 +1,14 @@
 """The one place that reads settings and picks implementations: which store, which engine, which policies."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import partial
 from types import ModuleType
-from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from assent.clock import Clock, SystemClock
-from assent.codec import Codec, codec_for, from_json
+from assent.codec import codec_for
 from assent.engine import (
     Engine,
     Gate,
@@ -26,119 +24,18 @@ from assent.engine import (
     step_scope,
 )
 from assent.engine.local import LocalEngine, WorkerSettings
-from assent.errors import NotDeterministic, ResultTimeout, RuntimeRequired, UsageError
+from assent.errors import RuntimeRequired, UsageError
 from assent.governance import Authority, Policy, acting_as, ambient_authority, cast, current_principal
-from assent.store import ApprovalRecord, ApprovalStatus, Event, ExecutionQuery, ExecutionRecord, Message, Status, Store
+from assent.runtime.handle import Handle
+from assent.runtime.programs import Startable, programs_of
+from assent.store import ApprovalRecord, ApprovalStatus, ExecutionQuery, ExecutionRecord, Status, Store
 from assent.store.sqlite import SqliteStore
-
-__all__ = ["Handle", "Runtime", "Startable", "WorkerSettings"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 NOT_OPEN = "This Runtime is not open: use it as `async with Runtime(...) as runtime:`."
-
-
-class Startable(Protocol):
-    """A decorated workflow or governed function."""
-
-    @property
-    def program(self) -> Program: ...
-
-
-class Handle(Generic[R]):
-    """One execution, seen from outside. Works from any process that has the store open, and inside workflows."""
-
-    def __init__(
-        self, engine: Engine, execution_id: str, *, is_child: bool = False, returns: Codec | None = None
-    ) -> None:
-        self.id = execution_id
-        self._engine = engine
-        self._is_child = is_child
-        self._returns = returns or codec_for(Any)
-
-    async def result(self, timeout: float | None = None) -> R:
-        """Wait for the result; raises what the execution raised.
-
-        ResultTimeout after `timeout` seconds; the execution goes on then.
-        """
-        live = current()
-        if live is None:
-            return await self._engine.result(self.id, timeout=timeout)  # type: ignore[no-any-return]
-        if self._is_child:
-            await self._word_of_child(live, timeout)
-        result = partial(self._engine.result, self.id, timeout=timeout)
-        return await self._inside(live, "result", result, self._returns)  # type: ignore[no-any-return]
-
-    async def _word_of_child(self, live: LiveExecution, timeout: float | None) -> None:
-        limit = asyncio.timeout(timeout)
-        try:
-            async with limit:
-                await live.wait_child(self.id)
-        except TimeoutError as error:
-            raise ResultTimeout(
-                f"execution {self.id} has no result after {timeout:g} s; it goes on. Ask again later.",
-                execution_id=self.id,
-            ) from error
-
-    async def status(self) -> Status:
-        """Where the execution stands."""
-        live = current()
-        if live is None:
-            return await self._status()
-        return await self._inside(live, "status", self._status, codec_for(Status))  # type: ignore[no-any-return]
-
-    async def _status(self) -> Status:
-        return (await self._engine.execution(self.id)).status
-
-    async def record(self) -> ExecutionRecord:
-        """Its head in the store. In workflow code it belongs in a step."""
-        self._stay_outside("record")
-        return await self._engine.execution(self.id)
-
-    async def events(self) -> list[Event]:
-        """Its journal so far. In workflow code it belongs in a step."""
-        self._stay_outside("events")
-        return await self._engine.events(self.id)
-
-    def _stay_outside(self, what: str) -> None:
-        if current() is not None:
-            raise NotDeterministic(
-                f"handle.{what}() gives another answer each time it is asked, and workflow code is replayed. Put it in "
-                "a @step and await that."
-            )
-
-    async def signal(self, name: str, value: Any = None) -> None:
-        """Send it a message, which `await signal(name, type)` in its code returns. Kept until somebody asks for it."""
-        await self._post("signal", name, codec_for(type(value)).encode(value))
-
-    async def cancel(self, reason: str = "") -> None:
-        """Cancel it: its code sees CancelledError, its running step is interrupted, its `finally` blocks run."""
-        await self._post("cancel", "", codec_for(str).encode(reason))
-
-    async def resolve(self, *, done: bool, result: Any = None, step: str = "", by: str | None = None) -> None:
-        """Say of an effect in doubt whether it has happened, and with what result. `by`: who says so."""
-        facts = {"done": done, "result": from_json(codec_for(type(result)).encode(result))}
-        await self._post("resolve", step, codec_for(dict[str, Any]).encode(facts), by)
-
-    async def _post(self, kind: str, name: str, value: str, sender: str | None = None) -> None:
-        principal = current_principal()
-        who = sender or (principal.id if principal else None)
-        message = Message(execution_id=self.id, kind=kind, name=name, value=value, sender=who)
-        live = current()
-        if live is None:
-            await self._engine.post(message)
-        else:
-            await self._inside(live, kind, partial(self._engine.post, message), codec_for(None))
-
-    async def _inside(self, live: LiveExecution, what: str, perform: Callable[[], Any], returns: Codec) -> Any:
-        """In workflow code, talking to another execution is an effect like any other."""
-
-        async def work(_arguments: Mapping[str, Any]) -> Any:
-            return await perform()
-
-        return await live.run_step(StepSpec(name=f"{what} of {self.id}", perform=work, returns=returns), {})
 
 
 @dataclass
@@ -254,7 +151,7 @@ class Runtime:
     def _get_to_know(self, fn: Startable) -> None:
         """Register a function, and with it the others of its module, so that their executions can be resumed here."""
         module = getattr(fn, "__module__", "")
-        others = () if module in self._modules else _programs_of(sys.modules.get(module))
+        others = () if module in self._modules else programs_of(sys.modules.get(module))
         self._modules.add(module)
         for program in (fn.program, *others):
             self.engine.register(program)
@@ -327,9 +224,9 @@ class Runtime:
             engine.nudge()
 
     def _programs(self) -> Iterable[Program]:
-        yield from _programs_of(sys.modules.get("__main__"))
+        yield from programs_of(sys.modules.get("__main__"))
         for each in self.workflows:
-            yield from _programs_of(each)
+            yield from programs_of(each)
 
 
 @contextmanager
@@ -348,18 +245,3 @@ def _requester() -> str | None:
     if principal is not None:
         return principal.to_text()
     return scope.info.requester if scope else None
-
-
-def _programs_of(*things: object) -> Iterable[Program]:
-    for thing in things:
-        if isinstance(thing, ModuleType):
-            for value in list(vars(thing).values()):
-                yield from _program_of(value)
-        else:
-            yield from _program_of(thing)
-
-
-def _program_of(value: object) -> Iterable[Program]:
-    program = getattr(type(value), "program", None) and getattr(value, "program", None)
-    if isinstance(program, Program):
-        yield program

@@ -1,0 +1,107 @@
+-- People who decide, as far as they are known here.
+CREATE TABLE people (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    roles       TEXT,
+    contacts    TEXT,
+    created_at  REAL NOT NULL,
+    disabled_at REAL
+) STRICT;
+
+-- Who stands in for whom, and until when. Few rows, read all at once.
+CREATE TABLE delegations (
+    id        TEXT PRIMARY KEY,
+    delegator TEXT NOT NULL,
+    delegate  TEXT NOT NULL,
+    since     REAL NOT NULL,
+    until     REAL NOT NULL,
+    is_away   INTEGER NOT NULL,
+    reason    TEXT NOT NULL,
+    ended_at  REAL
+) STRICT;
+
+-- Requests to people. The table of version 1 is made anew, because it allows fewer states.
+CREATE TABLE approvals_2 (
+    id           TEXT PRIMARY KEY,
+    execution_id TEXT NOT NULL REFERENCES executions (id),
+    request      TEXT NOT NULL,
+    digest       TEXT NOT NULL,
+    status       TEXT NOT NULL CHECK (
+        status IN ('pending', 'granted', 'rejected', 'expired', 'withdrawn', 'amended', 'revoked')
+    ),
+    version      INTEGER NOT NULL,
+    created_at   REAL NOT NULL,
+    expires_at   REAL,
+    decided_at   REAL,
+    channels     TEXT,
+    used_by      TEXT
+) STRICT;
+INSERT INTO approvals_2 (id, execution_id, request, digest, status, version, created_at, expires_at, decided_at)
+    SELECT id, execution_id, request, digest, status, version, created_at, expires_at, decided_at
+    FROM approvals ORDER BY rowid;
+DROP TABLE approvals;
+ALTER TABLE approvals_2 RENAME TO approvals;
+CREATE INDEX approvals_of ON approvals (execution_id);
+CREATE INDEX approvals_oldest ON approvals (status, created_at);
+
+-- Only mandates are in it: every governed action asks for those that are in force, and most stores have none.
+CREATE INDEX approvals_mandates ON approvals (request ->> '$.action', request ->> '$.terms.until')
+    WHERE json_valid(request) AND request ->> '$.kind' = 'mandate';
+
+-- Which permit took up an approval was kept in the journal alone.
+UPDATE approvals SET used_by = used.permit FROM (
+    SELECT asked.value AS approval_id, min(journal.value ->> '$.permit') AS permit
+    FROM journal, json_each(CASE WHEN json_valid(journal.value) THEN journal.value END, '$.approvals') AS asked
+    WHERE journal.type = 'permit.consumed'
+    GROUP BY asked.value
+) AS used WHERE approvals.id = used.approval_id;
+
+ALTER TABLE verdicts ADD COLUMN seat TEXT NOT NULL DEFAULT '';
+ALTER TABLE verdicts ADD COLUMN changes TEXT;
+ALTER TABLE verdicts ADD COLUMN conditions TEXT;
+ALTER TABLE verdicts ADD COLUMN shown_at REAL;
+
+-- Who saw which approval, and when first.
+CREATE TABLE views (
+    approval_id TEXT NOT NULL,
+    person_id   TEXT NOT NULL,
+    at          REAL NOT NULL,
+    PRIMARY KEY (approval_id, person_id)
+) STRICT, WITHOUT ROWID;
+
+-- What permits have drawn on budgets and mandates, in millionths.
+CREATE TABLE holds (
+    permit_id  TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    at         REAL NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('held', 'spent', 'released')),
+    amount     INTEGER NOT NULL CHECK (amount >= 0),
+    on_failure TEXT NOT NULL,
+    PRIMARY KEY (permit_id, key)
+) STRICT, WITHOUT ROWID;
+
+-- Sums under a key read this index alone.
+CREATE INDEX holds_under ON holds (key, at, state, amount);
+
+-- Messages to people that are to be sent, and what became of them.
+CREATE TABLE notices (
+    seq         INTEGER PRIMARY KEY,
+    id          TEXT NOT NULL UNIQUE,
+    approval_id TEXT NOT NULL,
+    channel     TEXT NOT NULL,
+    topic       TEXT NOT NULL,
+    recipient   TEXT NOT NULL,
+    created_at  REAL NOT NULL,
+    due_at      REAL NOT NULL,
+    attempts    INTEGER NOT NULL,
+    status      TEXT NOT NULL CHECK (status IN ('pending', 'sent', 'dead', 'skipped')),
+    error       TEXT,
+    receipt     TEXT
+) STRICT;
+CREATE INDEX notices_about ON notices (approval_id);
+
+-- Only what is still to be sent is in it: looking for work costs the same however much was sent before.
+CREATE INDEX notices_due ON notices (channel, due_at) WHERE status = 'pending';
+
+-- The few that are not sent are found without reading all that were.
+CREATE INDEX notices_unsent ON notices (status) WHERE status <> 'sent';

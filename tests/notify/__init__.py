@@ -1,0 +1,1 @@
+"""Channels and the notifier, against real servers on loopback."""
