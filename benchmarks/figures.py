@@ -71,6 +71,9 @@ class Scale:
     idle: float  # seconds
     samples: int  # of a latency
     starts: int  # fresh processes
+    pending: int  # approvals that wait for people
+    verdicts: int  # of these, decided one after another in one round
+    recorded: int  # actions that are judged anew
 
 
 Bench = Callable[[Scale, Path], Awaitable[list[Figure]]]

@@ -21,9 +21,9 @@ async def parked(scale: Scale, folder: Path) -> list[Figure]:
     """They are made through the public interface; then a fresh worker opens the store."""
     people, signals, none = folder / "people.db", folder / "signals.db", folder / "none.db"
     few = max(scale.parked // 20, 1)
-    await _park(people, programs.wait_for_people, scale.parked)
-    await _park(signals, programs.wait_for_number, few)
-    await _park(none, programs.wait_for_people, 0)
+    await park(people, programs.wait_for_people, scale.parked)
+    await park(signals, programs.wait_for_number, few)
+    await park(none, programs.wait_for_people, 0)
     sizes = _on_disk("an approval", people, scale.parked), _on_disk("a signal", signals, few)
     return [*sizes, *_of_worker(await _worker_on(people, scale), await _worker_on(none, scale), scale.parked)]
 
@@ -49,7 +49,7 @@ def _of_worker(found: Findings, empty: Findings, count: int) -> Iterable[Figure]
     yield Figure(name=name, ours=1e3 * found["resumed"], unit="ms", target=target)
 
 
-async def _park(file: Path, program: Any, count: int) -> None:
+async def park(file: Path, program: Any, count: int) -> None:
     """Create executions and see each of them to where it waits."""
     ids = iter(range(count))
 

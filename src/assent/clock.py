@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from assent.errors import UsageError
@@ -89,6 +89,15 @@ def seconds(value: Duration) -> float:
             f'or text such as "250ms", "10s", "5m", "1h30m" or "7d".'
         )
     return length
+
+
+def moment(until: datetime | Duration, now: float) -> float:
+    """A moment in Unix seconds, given as one (a datetime that knows its time zone) or as a duration from `now`."""
+    if not isinstance(until, datetime):
+        return now + seconds(until)
+    if until.tzinfo is None:
+        raise UsageError(f"{until!r} does not say in which time zone. Give it one, as in tzinfo=UTC.")
+    return until.timestamp()
 
 
 def _read(text: str) -> float:

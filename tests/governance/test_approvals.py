@@ -1,4 +1,4 @@
-"""Approvals: whose verdict counts, and that of any number of processes exactly one decides."""
+"""Approvals: what is asked, whose verdict counts, and what becomes of it when time runs out."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from assent.codec import digest
+from assent.codec import digest, from_json
 from assent.errors import UsageError
 from assent.governance import ApprovalRequest, expire, judge
 from assent.governance.approvals import asked_at, levels_of, opened, person, reminders_of, stems_from
@@ -39,10 +39,102 @@ def test_a_request_survives_as_text() -> None:
         {"require_reason": True},
         {"expires": None},
         {"stage": 2},
+        {"approvers": ("role:finance",)},
+        {"each": True},
+        {"excluded": (DAN,)},
+        {"reminders": (60.0,)},
+        {"preview": {"kind": "text", "text": "5 to Ana"}},
+        {"terms": {"until": 5.0}},
+        {"kind": "mandate"},
+        {"risk": "high"},
+        {"on_expiry": "escalate", "escalate_to": ((DAN,),)},
     ],
 )
 def test_everything_in_a_request_is_in_its_digest(change: dict[str, Any]) -> None:
     assert replace(REQUEST, **change).digest() != REQUEST.digest()
+
+
+FULL: dict[str, Any] = {
+    "each": True,
+    "excluded": (DAN,),
+    "on_expiry": "escalate",
+    "escalate_to": ((DAN, "role:board"), (ANA,)),
+    "reminders": (60.0, 600.0),
+    "preview": {"kind": "diff", "lines": ["-a", "+b"]},
+    "terms": {"until": 5.0, "only": ["amount <= 5"]},
+    "kind": "mandate",
+    "risk": "high",
+}
+
+
+def test_so_does_one_with_all_there_is() -> None:
+    request = replace(REQUEST, **FULL)
+    assert ApprovalRequest.from_text(request.to_text()) == request
+    assert ApprovalRequest.from_text(request.to_text()).to_text() == request.to_text()
+
+
+def test_what_is_as_usual_is_not_written() -> None:
+    facts = from_json(REQUEST.to_text())
+    assert not facts.keys() & {*FULL, "quorum", "stage", "timeout_seconds", "escalated_at"}
+
+
+def test_one_level_of_escalation_is_written_flat() -> None:
+    request = replace(REQUEST, on_expiry="escalate", escalate_to=levels_of([DAN, ANA]))
+    assert request.escalate_to == ((DAN, ANA),)
+    assert from_json(request.to_text())["escalate_to"] == [DAN, ANA]
+    assert ApprovalRequest.from_text(request.to_text()) == request
+
+
+@pytest.mark.parametrize(
+    ("given", "levels"),
+    [
+        ((), ()),
+        ([DAN], ((DAN,),)),
+        ([DAN, "DAN@company.com"], ((DAN,),)),
+        ([[DAN, ANA], (BOB,)], ((DAN, ANA), (BOB,))),
+    ],
+)
+def test_escalation_is_given_flat_or_by_levels(given: Any, levels: tuple[tuple[str, ...], ...]) -> None:
+    assert levels_of(given) == levels
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"approvers": ()}, "without approvers"),
+        ({"quorum": 4}, "quorum=4 does not fit 3 approvers"),
+        ({"quorum": 0}, "quorum=0 does not fit"),
+        ({"quorum": 0, "approvers": ("role:finance",)}, "quorum=0 does not fit"),
+        ({"quorum": True}, "quorum=True does not fit"),
+        ({"quorum": "all"}, "quorum='all' does not fit"),
+        ({"excluded": DAN}, "excluded='dan@company.com' is one text"),
+        ({"on_expiry": "escalate", "escalate_to": DAN}, "escalate_to='dan@company.com' is one text"),
+        ({"on_expiry": "escalate", "escalate_to": [[DAN], ANA]}, "escalate_to='ana@company.com' is one text"),
+        ({"on_expiry": "escalate", "escalate_to": [[DAN], []]}, "A level of escalate_to is empty"),
+        ({"on_expiry": "escalate", "escalate_to": [[DAN, ANA], [BOB]], "quorum": 2}, "quorum=2 does not fit 1 escalate_to"),
+        ({"on_expiry": "escalate"}, "belong together"),
+        ({"escalate_to": [DAN]}, "belong together"),
+        ({"on_expiry": "approve", "expires": None}, "would never happen"),
+        ({"reminders": (0,)}, "would never come"),
+        ({"reminders": (3600,)}, "would never come: the approval is open for 3600.0 seconds"),
+    ],
+)  # fmt: skip
+def test_rules_that_do_not_fit_are_told_with_a_remedy(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        replace(REQUEST, **rules)
+
+
+def test_a_role_may_have_any_number_of_people() -> None:
+    assert replace(REQUEST, approvers=("role:finance",), quorum=5).quorum == 5
+
+
+def test_each_is_a_quorum_of_all() -> None:
+    assert replace(REQUEST, each=True).quorum == 3
+    assert replace(REQUEST, each=True, approvers=(ANA, "Ana@company.com")).quorum == 1
+
+
+def test_the_electorate_is_without_those_who_may_not_decide() -> None:
+    assert replace(REQUEST, excluded=(ANA,), approvers=(ANA, BOB, CLARA, "role:x")).electorate == (BOB, "role:x")
 
 
 def test_a_person_is_listed_once() -> None:
@@ -181,6 +273,46 @@ def test_escalation_asks_others_afresh() -> None:
     assert judge(escalated, kept, late, late.at).counted == 1
     assert "is not an approver" in str(judge(escalated, kept, said(BOB, at=NOW + 3601), NOW + 3601).refusal)
     assert expire(escalated, NOW + 7200).status is ApprovalStatus.EXPIRED
+
+
+CHAIN: dict[str, Any] = {"on_expiry": "escalate", "escalate_to": ((BOB,), (DAN, ANA)), "reminders": (600.0,)}
+
+
+def test_escalation_goes_level_by_level_and_the_last_one_rejects() -> None:
+    record = record_of(**CHAIN)
+    asked = [record]
+    for hour in (1, 2, 3):
+        asked.append(expire(asked[-1], NOW + hour * 3600))
+    requests = [ApprovalRequest.from_text(each.request) for each in asked[:3]]
+    assert [each.approvers for each in requests] == [(ANA, BOB, CLARA), (BOB,), (DAN, ANA)]
+    assert [each.on_expiry for each in requests] == ["escalate", "escalate", "reject"]
+    assert [asked_at(*each) - NOW for each in zip(asked, requests, strict=False)] == [0, 3600, 7200]
+    assert asked[3].status is ApprovalStatus.EXPIRED
+    assert all(stems_from(each, replace(REQUEST, **CHAIN)) for each in asked)
+
+
+def test_a_level_that_is_not_of_the_chain_does_not_stem_from_it() -> None:
+    request = replace(REQUEST, **CHAIN)
+    second = expire(expire(opened("A1", "E1", request, NOW), NOW + 3600), NOW + 7200)
+    found = ApprovalRequest.from_text(second.request)
+    for forged in (
+        replace(found, approvers=(DAN,)),
+        replace(found, escalated_at=None),
+        replace(found, on_expiry="escalate", escalate_to=((BOB,), (DAN, ANA), (CLARA,))),
+        replace(found, on_expiry="escalate", escalate_to=((ANA,),)),
+        replace(request, escalated_at=NOW),
+    ):
+        assert not stems_from(replace(second, request=forged.to_text(), digest=forged.digest()), request)
+    assert stems_from(second, request)
+    assert not stems_from(second, replace(request, escalate_to=((BOB,), (ANA, DAN))))
+    assert not stems_from(second, REQUEST)
+
+
+def test_reminders_come_after_asking_and_after_each_escalation() -> None:
+    record = record_of(**CHAIN)
+    assert reminders_of(record, replace(REQUEST, **CHAIN)) == (NOW + 600,)
+    later = expire(record, NOW + 3600.0004)
+    assert reminders_of(later, ApprovalRequest.from_text(later.request)) == (NOW + 4200.0,)
 
 
 def test_a_slow_clock_does_not_lose_a_verdict_after_an_escalation() -> None:

@@ -482,3 +482,21 @@ async def test_another_process_brings_its_own_object(ground: Ground) -> None:
     async with ground.runtime(Kiosk("theirs").transfer) as runtime:
         await ground.decide(runtime)
         assert await runtime.handle(pending.value.execution_id).result() == "theirs sent 3"
+
+
+# What was known before it was governed
+
+
+@workflow
+async def errand(amount: int) -> int:
+    return amount
+
+
+async def test_g1_a_workflow_that_has_run_ungoverned_is_governed_all_the_same(ground: Ground) -> None:
+    async with ground.runtime() as runtime:
+        assert await errand(1) == 1
+        governed = govern([ValidationPolicy(check=lambda action: action.amount > 5)], name="governed")(errand)
+        handle = await runtime.start(governed, 1)
+        with pytest.raises(ValidationDenied):
+            await handle.result()
+        assert (await handle.record()).name == "governed"

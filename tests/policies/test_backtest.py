@@ -20,6 +20,7 @@ from assent.governance import (
     Decision,
     Facts,
     Policy,
+    Principal,
     RateLimitPolicy,
     ValidationPolicy,
     policy,
@@ -292,7 +293,7 @@ async def test_a_call_that_keeps_no_state_is_judged_only_by_what_looks_at_no_arg
     await book.act(amount=50, captured=False)
     tally = await book.tested(limit(10))
     assert dict(tally.missing) == {"arguments (not captured)": 1}
-    clerk = policy(name="clerk")(lambda action, facts: action.requester.id == CFO)
+    clerk = policy(name="clerk")(lambda action, facts: action.requester == Principal(CFO))
     assert counts(await book.tested(clerk)) == {Change.NEWLY_DENIED: 1}
 
 
@@ -452,30 +453,27 @@ async def test_denied_actions_take_nobodys_time() -> None:
 
 # What must always hold.
 
-RULES = st.builds(
-    lambda most, name, asks: asking(most, name=f"r{name}") if asks else limit(most, f"r{name}"),
-    st.integers(0, 5),
-    st.integers(0, 3),
-    st.booleans(),
-)
+
+def rule(most: int, name: int, asks: bool) -> Policy:
+    return asking(most, name=f"r{name}") if asks else limit(most, f"r{name}")
 
 
 def unique(rules: list[Policy]) -> list[Policy]:
     return list({one.name: one for one in rules}.values())
 
 
-@given(st.lists(RULES, max_size=4).map(unique), st.lists(st.integers(0, 5), max_size=6))
+RULES = st.lists(st.builds(rule, st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=4).map(unique)
+AMOUNTS = st.lists(st.integers(0, 5), max_size=6)
+
+
+@given(RULES, AMOUNTS)
 async def test_the_policies_that_were_in_force_change_nothing(rules: list[Policy], amounts: list[int]) -> None:
     book = await book_of(*rules, amounts=tuple(amounts))
     tally = await book.tested(*rules)
     assert counts(tally) == ({Change.UNCHANGED: len(amounts)} if amounts else {})
 
 
-@given(
-    st.lists(RULES, max_size=4).map(unique),
-    st.lists(RULES, max_size=4).map(unique),
-    st.lists(st.integers(0, 5), max_size=6),
-)
+@given(RULES, RULES, AMOUNTS)
 async def test_a_back_test_says_what_the_policies_themselves_say(
     before: list[Policy], after: list[Policy], amounts: list[int]
 ) -> None:

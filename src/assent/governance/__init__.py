@@ -11,16 +11,31 @@ from assent.governance.asking import approve
 from assent.governance.audit import AuditPolicy
 from assent.governance.authority import Authority, ambient_authority
 from assent.governance.authorization import AuthorizationPolicy
+from assent.governance.budgets import BudgetPolicy
+from assent.governance.conditions import Condition
 from assent.governance.evaluating import evaluate_all
 from assent.governance.govern import govern, govern_class
 from assent.governance.governed import Governed
 from assent.governance.judging import Judgement, judge
+from assent.governance.mandates import (
+    MandateOptions,
+    MandateTerms,
+    Remainder,
+    ask_mandate,
+    mandate,
+    mandate_program,
+    remainders,
+)
+from assent.governance.people import Roster, roster_of
 from assent.governance.policy import Decision, Facts, Phase, Policy, policy
+from assent.governance.previews import Preview
 from assent.governance.rate_limit import Buckets, RateLimitPolicy
 from assent.governance.redaction import Redaction
 from assent.governance.ruling import Ruling, policies_digest, redaction_of
+from assent.governance.selection import Selector
+from assent.governance.statistics import ApproverStatistics, statistics_of
 from assent.governance.validation import ValidationPolicy
-from assent.governance.verdicts import cast, lapse
+from assent.governance.verdicts import Cast, cast, cast_all, lapse, remind, show
 
 __all__ = [
     # what is to be done, for whom
@@ -31,6 +46,8 @@ __all__ = [
     "current_principal",
     # policies
     "ApprovalPolicy",
+    "BudgetPolicy",
+    "Selector",
     "ApprovalStage",
     "AuditPolicy",
     "AuthorizationPolicy",
@@ -55,11 +72,30 @@ __all__ = [
     "govern_class",
     # approvals
     "ApprovalRequest",
+    "Cast",
+    "Condition",
     "Judgement",
+    "Preview",
     "cast",
+    "cast_all",
     "expire",
     "judge",
     "lapse",
+    "remind",
+    "show",
+    # people
+    "ApproverStatistics",
+    "Roster",
+    "roster_of",
+    "statistics_of",
+    # mandates
+    "MandateOptions",
+    "MandateTerms",
+    "Remainder",
+    "ask_mandate",
+    "mandate",
+    "mandate_program",
+    "remainders",
     # what policies need beside
     "Buckets",
     "Redaction",

@@ -112,9 +112,10 @@ class Action:
     def __getattr__(self, name: str) -> Any:
         # Asked for only what is no field. While a copy is being made `arguments` may not be there yet.
         arguments: Mapping[str, Any] = object.__getattribute__(self, "arguments")
-        if name in arguments:
+        try:
             return arguments[name]
-        known = ", ".join(arguments) or "no arguments"
+        except KeyError:
+            known = ", ".join(arguments) or "no arguments"
         raise AttributeError(f"action {self.name!r} has no argument {name!r}; it has {known}", name=name, obj=self)
 
 

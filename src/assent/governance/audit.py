@@ -53,7 +53,7 @@ class AuditPolicy(Policy):
         return Redaction() | Redaction(self.sensitive, tuple(self.sensitive_types))
 
     def evaluate(self, action: Action, facts: Facts) -> Answer | Awaitable[Answer]:
-        record = Record(partial(self._facts, action, facts), self.redaction)
+        record = Record(partial(self._facts, action, facts), self._redaction)
         decision = Decision("allow", self.name, self.kind, "", record)
         if self.logger is None or isinstance(self.logger, logging.Logger):
             log = self.logger or LOG

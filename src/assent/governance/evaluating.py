@@ -151,9 +151,12 @@ class Asking:
             if not one.applies(self.facts):
                 return None
             answer = one.evaluate(self.action, self.facts)
-            if not isinstance(answer, Decision) and inspect.isawaitable(answer):
+            if answer is one.allowed:
+                self.trail.append((one, one.allowed, self._took and self._took()))
+            elif not isinstance(answer, Decision) and inspect.isawaitable(answer):
                 return answer
-            self.add(one, self.settled(one, answer))
+            else:
+                self.add(one, self.settled(one, answer))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 - fail closed: whatever a policy raises is a denial
@@ -169,7 +172,7 @@ class Asking:
             self.add(one, _broken(one, error))
 
     def add(self, one: Policy, decision: Decision) -> None:
-        self.trail.append((one, decision, self._took() if self._took is not None else None))
+        self.trail.append((one, decision, self._took and self._took()))
         if decision.outcome == "deny":
             self.denied = True
         elif decision.outcome == "ask" or decision.holds:
@@ -181,8 +184,6 @@ class Asking:
 
     def settled(self, one: Policy, answer: object) -> Decision:
         """The answer as a decision that can be relied on."""
-        if answer is one.allowed:
-            return one.allowed
         if not isinstance(answer, Decision):
             return one.allow() if said_yes(answer, f"policy {one.name!r}") else one.deny(_no_reason(answer))
         if not _makes_sense(answer):

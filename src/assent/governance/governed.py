@@ -37,7 +37,7 @@ Q = ParamSpec("Q")  # of a method without its instance
 U = TypeVar("U")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Common:
     """What all bound forms of one governed method share."""
 
@@ -70,7 +70,8 @@ class Governed(Generic[P, R]):
         self._take(fn, terms, terms.name or _name_of(fn))
 
     def _take(self, fn: Callable[P, Any], terms: Terms, name: str, of: Any = None) -> None:
-        functools.update_wrapper(self, fn)
+        # Not its attributes: a step or a workflow has a program of its own there, which nobody governs.
+        functools.update_wrapper(self, fn, updated=())
         self.__wrapped__ = fn
         self.terms = terms
         self.name = name
@@ -111,7 +112,7 @@ class Governed(Generic[P, R]):
             version=self.__wrapped__.version if isinstance(self.__wrapped__, Workflow) else 1,
             signature=self.signature,
             main=self._main,
-            identity=getattr(body, "__func__", body),
+            identity=self._common,  # not the function: under other policies it is something else
             captured=self.terms.captured,
             redact=self._redact,
             redact_error=self._redact_error,

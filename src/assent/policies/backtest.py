@@ -6,12 +6,12 @@ say what policies say together anywhere: any denial denies, else any question as
 anew in the order of recording, as if every action that is not denied had been approved and had happened.
 
 Nothing is guessed. A policy that wants a value which the record does not have (redacted, cut, not captured) leaves the
-action unjudged, unless another policy denies it anyway, or the very same policy was asked then: its fingerprint says so.
+action unjudged, unless another policy denies it anyway, or the very same policy was asked then, by its fingerprint.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from assent.errors import UsageError
 from assent.governance import Decision, Facts, Policy, evaluate_all

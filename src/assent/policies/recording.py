@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from assent.codec import from_json, to_json
 from assent.governance import Action, Principal
@@ -16,7 +16,7 @@ EVALUATED: Final = "policy.evaluated"
 NOT_CAPTURED: Final = "arguments (not captured)"
 UNREADABLE: Final = "its whole record (not readable)"
 
-# What a redaction writes in place of a value that it hides or cannot show. A real text of that form counts as hidden too.
+# What a redaction writes in place of what it hides or cannot show. A real text of that form counts as hidden too.
 MARKER: Final = re.compile(
     r"\[(?:cut|cycle|too deep|\d+ bytes|whole number of \d+ bits|unreadable [^\]]+|\w+(?:\.[\w<>]+)+)\]"
     r"|.*\[redacted\].*|.*\[cut: \d+ characters in all\]",
@@ -26,8 +26,7 @@ SIGNS: Final = ('"[', REDACTED, "[cut")  # without any of these nothing is hidde
 CUT: Final = "[cut]"  # the field that says that others were left out
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Question:
+class Question(NamedTuple):
     """Whom a request asks, and how many of them must agree: all that decides whose time it takes."""
 
     approvers: tuple[str, ...]
@@ -39,9 +38,8 @@ class Question:
         return cls(tuple(sorted({person(one) for one in approvers})), quorum)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """What one policy said of one action."""
+class Word(NamedTuple):
+    """What one policy said of one action. A tuple, because there is one for each policy and action."""
 
     policy: str
     outcome: str  # allow, deny, warn, ask
@@ -49,11 +47,6 @@ class Word:
     questions: tuple[Question, ...] = ()
     reason: str = ""
     failed: bool = False  # it denied because it did not work
-
-    @property
-    def is_decisive(self) -> bool:
-        return self.outcome in {"deny", "ask"}
-
 
 class Gaps:
     """What is missing in a record and was asked for all the same."""

@@ -1,13 +1,18 @@
 """The one place that reads settings and picks implementations: which store, which engine, which policies."""
 
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
-from assent.clock import Clock, SystemClock
+from typing_extensions import Unpack
+
+from assent.clock import Clock, Duration, SystemClock, moment
 from assent.codec import codec_for
 from assent.engine import (
     Engine,
@@ -25,10 +30,22 @@ from assent.engine import (
 )
 from assent.engine.local import LocalEngine, WorkerSettings
 from assent.errors import RuntimeRequired, UsageError
-from assent.governance import Authority, Policy, acting_as, ambient_authority, cast, current_principal
+from assent.governance import (
+    Authority,
+    MandateOptions,
+    Policy,
+    acting_as,
+    ambient_authority,
+    current_principal,
+    mandate,
+    mandate_program,
+)
+from assent.notify import Channel, Notifier
+from assent.runtime.attached import policies_of
 from assent.runtime.handle import Handle
+from assent.runtime.oversight import Oversight
 from assent.runtime.programs import Startable, programs_of
-from assent.store import ApprovalRecord, ApprovalStatus, ExecutionQuery, ExecutionRecord, Status, Store
+from assent.store import Event, ExecutionQuery, ExecutionRecord, Status, Store
 from assent.store.sqlite import SqliteStore
 
 P = ParamSpec("P")
@@ -39,20 +56,23 @@ NOT_OPEN = "This Runtime is not open: use it as `async with Runtime(...) as runt
 
 
 @dataclass
-class Runtime:
+class Runtime(Oversight):
     """Opens a store and drives executions on it, for as long as it is entered with `async with`.
 
     `url` is "sqlite:///file.db", or "sqlite://" for memory. With `worker=False` this process starts executions and
     waits for them, but takes none that others have started. `workflows` are the decorated functions, or modules full
     of them, whose executions this process can resume; those of `__main__` and of every module from which one was
-    started come by themselves. `policies` hold for every governed call, before its own. `watchers` are told of every
-    event, `gates` may veto every step.
+    started come by themselves. `policies` hold for every governed call that they apply to, before its own; a path is
+    that of a policy file, and one that does not load keeps the runtime from opening. `channels` are how people hear of
+    what is asked of them, with a link made of `approval_url`. `watchers` are told of every event, `gates` may veto
+    every step.
     """
 
     url: str = "sqlite:///assent.db"
     _: KW_ONLY
     worker: bool = True
-    policies: Sequence[Policy] = ()
+    policies: Sequence[Policy | str | Path] | str | Path = ()
+    channels: Sequence[Channel] = ()
     workflows: Iterable[Startable | ModuleType] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     watchers: Sequence[Watcher] = ()
@@ -61,6 +81,7 @@ class Runtime:
     clock: Clock = field(default_factory=SystemClock)
     store: Store | None = None  # instead of `url`
     poll_url: str = "/api/v1/executions/{execution_id}"
+    approval_url: str | None = None  # a template with {approval_id}: where people decide
     check_replay: bool = False
     _engine: LocalEngine | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
@@ -70,10 +91,13 @@ class Runtime:
     async def __aenter__(self) -> Self:
         if self._engine is not None:
             raise UsageError("This Runtime is open already. Open it once, and share it.")
+        policies = await asyncio.to_thread(policies_of, self.policies, self.environment)
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self.store or SqliteStore(self.url))
             settings = replace(self.settings or WorkerSettings(), claims=self.worker)
-            hooks = Hooks(tuple(self.gates), tuple(self.watchers))
+            notifier = Notifier(store, self.clock, self.channels, link=self.approval_url)
+            watchers = (*self.watchers, _nudging(notifier)) if self.channels else tuple(self.watchers)
+            hooks = Hooks(tuple(self.gates), watchers)
             engine = LocalEngine(
                 store,
                 self.clock,
@@ -85,15 +109,17 @@ class Runtime:
             authority = Authority(
                 store=store,
                 clock=self.clock,
-                policies=tuple(self.policies),
+                policies=policies,
                 environment=dict(self.environment),
                 poll_url=self.poll_url,
+                channels=tuple(channel.name for channel in self.channels),
             )
             for program in self._programs():
                 engine.register(program)
             stack.enter_context(_ambient(engine, authority))
             # Whoever opens the runtime is not the one for whom its executions run.
             with acting_as(None):
+                await stack.enter_async_context(notifier)
                 await stack.enter_async_context(engine)
             self._engine, self._authority = engine, authority
             self._stack = stack.pop_all()
@@ -197,33 +223,26 @@ class Runtime:
         )
         return await self.engine.executions(query)
 
-    async def approvals(
-        self, status: ApprovalStatus | str | None = "pending", execution_id: str | None = None, limit: int = 100
-    ) -> list[ApprovalRecord]:
-        """What is asked of people, oldest first: what is still open, or of another status, or with None all."""
-        wanted = ApprovalStatus(status) if status else None
-        return await self._local().store.approvals(wanted, execution_id, limit)
+    async def ask_mandate(
+        self,
+        action: Startable | str,
+        *,
+        approvers: Sequence[str],
+        until: datetime | Duration,
+        id: str | None = None,
+        **options: Unpack[MandateOptions],
+    ) -> Handle[str]:
+        """Ask people for one approval of a bounded series of actions; the result of the handle is its id.
 
-    async def decide(
-        self, approval_id: str, *, approver: str, decision: Literal["approve", "reject"] = "approve", reason: str = ""
-    ) -> ApprovalRecord:
-        """Give a person's verdict, from whatever process, and return the approval as it is afterwards.
-
-        The caller answers for who the approver is. A verdict that does not count (from somebody who is not asked,
-        late, repeated) is kept on record and raised as VerdictRefused, which says why. The execution goes on wherever
-        a worker is.
+        `until` is a moment or for how long; `count`, `total` and `only` bound it. See `assent.ask_mandate`, which does
+        the same in workflow code.
         """
-        engine = self._local()
-        try:
-            return await cast(
-                engine.store, self.clock, approval_id, approver=approver, decision=decision, reason=reason
-            )
-        finally:
-            # Whether others have written is all that a store can be asked; of our own verdict the engine must be told,
-            # also if word of it was lost.
-            engine.nudge()
+        name = action if isinstance(action, str) else action.program.name
+        end = datetime.fromtimestamp(moment(until, self.clock.now()), UTC)
+        return await self.start(mandate, name, list(approvers), end, id=id, **options)
 
     def _programs(self) -> Iterable[Program]:
+        yield mandate_program
         yield from programs_of(sys.modules.get("__main__"))
         for each in self.workflows:
             yield from programs_of(each)
@@ -237,6 +256,16 @@ def _ambient(engine: Engine, authority: Authority) -> Iterator[None]:
     finally:
         ambient_engine.reset(tokens[0])
         ambient_authority.reset(tokens[1])
+
+
+def _nudging(notifier: Notifier) -> Watcher:
+    """Sends notices of approvals as soon as they are opened here."""
+
+    def watch(event: Event) -> None:
+        if event.type.startswith("policy.approval."):
+            notifier.nudge()
+
+    return watch
 
 
 def _requester() -> str | None:

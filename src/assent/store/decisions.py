@@ -10,7 +10,7 @@ from assent.store.writer import Transaction
 
 ADD_APPROVAL = insert(APPROVAL, "approvals")
 ADD_VERDICT = insert(VERDICT, "verdicts")
-BEFORE = "SELECT status, request, channels FROM approvals WHERE id = ?"
+BEFORE = "SELECT request, channels FROM approvals WHERE id = ?"
 
 
 def open_approvals(approvals: Sequence[ApprovalRecord], transaction: Transaction) -> None:
@@ -95,13 +95,12 @@ def _replace(approval: ApprovalRecord, transaction: Transaction) -> bool:
 
 
 def _tell_of_change(
-    approval: ApprovalRecord, before: tuple[str, str, str | None], events: Sequence[Event], transaction: Transaction
+    approval: ApprovalRecord, before: tuple[str, str | None], events: Sequence[Event], transaction: Transaction
 ) -> None:
-    status, request, channels = before
+    request, channels = before
     at = events[-1].at if events else approval.decided_at or approval.created_at
     if approval.status != ApprovalStatus.PENDING:
-        if approval.status != status:
-            _tell(approval.id, collection(channels), approval.status, at, transaction)
+        _tell(approval.id, collection(channels), approval.status, at, transaction)
     elif approval.request != request:
         _tell(approval.id, collection(channels), "escalated", at, transaction, version=approval.version)
 
@@ -115,7 +114,7 @@ def _tell(
     *,
     version: int | None = None,
 ) -> None:
-    """Write one notice for each channel; `version` tells topics apart that come more than once."""
+    """Write one notice for each channel, once; `version` tells topics apart that come more than once."""
     tail = "" if version is None else f":{version}"
     for channel in channels:
         transaction.execute(
