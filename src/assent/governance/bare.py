@@ -37,16 +37,22 @@ class Bare:
         try:
             value = await subject.perform(*args, **kwargs)
         except Exception as error:
-            await self._look_back(order_of(rules.audits), rules, action, Outcome(error=error))
+            asking = self._looking_back(order_of(rules.audits), rules, action, Outcome(error=error))
+            await asking.ask()
+            if asking.denied:
+                raise asking.ruling().denial() from error
             await run_post(terms, action, Outcome(error=error))
             raise
         if rules.after:
-            await self._look_back(rules.order_after, rules, action, Outcome(value=value))
+            asking = self._looking_back(rules.order_after, rules, action, Outcome(value=value))
+            await asking.ask()
+            if asking.denied:
+                raise asking.ruling().denial()
         if terms.post:
             await run_post(terms, action, Outcome(value=value))
         return value
 
-    async def _look_back(self, order: Order, rules: PolicySet, action: Action, outcome: Outcome) -> None:
+    def _looking_back(self, order: Order, rules: PolicySet, action: Action, outcome: Outcome) -> Asking:
         facts = Facts(
             now=self.now(),
             phase=Phase.AFTER,
@@ -55,10 +61,7 @@ class Bare:
             environment=NOTHING,
             preview=NOTHING,
         )
-        asking = Asking(rules.policies, action, facts, rules.redaction, order=order)
-        await asking.ask()
-        if asking.denied:
-            raise asking.ruling().denial()
+        return Asking(rules.policies, action, facts, rules.redaction, order=order)
 
 
 def _not_now(ruling: Ruling) -> PolicyDenied | RuntimeRequired:

@@ -48,6 +48,7 @@ class Word(NamedTuple):
     reason: str = ""
     failed: bool = False  # it denied because it did not work
 
+
 class Gaps:
     """What is missing in a record and was asked for all the same."""
 
