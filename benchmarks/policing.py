@@ -1,4 +1,4 @@
-"""What it costs to decide by a policy file, how fast people's verdicts are taken, and how fast the past is judged anew."""
+"""What deciding by a policy file costs, and how fast verdicts are taken and the past is judged anew."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -86,8 +86,8 @@ def _in_turn(store: SqliteStore, pending: Iterator[str], scale: Scale) -> Measur
 
 async def _approve(store: SqliteStore, ids: Sequence[str]) -> None:
     clock = SystemClock()
-    for id in ids:
-        await cast(store, clock, id, approver=programs.APPROVER, decision="approve")
+    for approval_id in ids:
+        await cast(store, clock, approval_id, approver=programs.APPROVER, decision="approve")
 
 
 async def judged_anew(scale: Scale, folder: Path) -> list[Figure]:

@@ -261,12 +261,12 @@ PATTERNS: Mapping[str, Sequence[Scenario]] = {
         Scenario(export, ["customers", 10], "warn"),
         Scenario(export, ["products", 5_000], ask(SECURITY)),
         Scenario(export, ["customers", 5_000], "deny"),
-        Scenario(export, ["customers", 5_000], ask(SECURITY), "by a data steward", requester=STEWARD),
+        Scenario(export, ["customers", 5_000], ask(SECURITY), "a steward", requester=STEWARD),
     ],
     "8. Layered": [
         Scenario(pay_out, [Decimal(500)], "allow", "a test", environment="test"),
         Scenario(pay_out, [Decimal(500)], ask(MANAGER)),
-        Scenario(pay_out, [Decimal(50_000)], f"{ask(CFO)} + {ask(MANAGER)}"),
+        Scenario(pay_out, [Decimal(50_000)], f"{ask(CFO)} + manager@company.com"),
         Scenario(pay_out, [Decimal(-500)], "deny"),
     ],
     "9. Composite": [
@@ -295,11 +295,16 @@ class ClockAhead(SystemClock):
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a scenario, read from its journal."""
+    """What came of a scenario, read from its journal, and what the caller got."""
 
     decision: str
     why: str
     ending: str
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the caller was denied if, and only if, the decision says so."""
+        return self.ending.startswith("denied") is (self.decision == "deny")
 
 
 async def play(scenario: Scenario, url: str) -> Played:
@@ -337,13 +342,10 @@ async def say_yes(runtime: Runtime, questions: asyncio.Queue[str]) -> None:
 def read_back(events: Sequence[Event], ending: str) -> Played:
     evaluated = next(json.loads(event.value or "") for event in events if event.type == "policy.evaluated")
     decisions = evaluated["decisions"]
-    asked = sorted(
-        f"ask {', '.join(json.loads(event.value or '')['approvers'])}"
-        for event in events
-        if event.type == "policy.approval.requested"
-    )
-    warned = any(decision["outcome"] == "warn" for decision in decisions)
-    said = " + ".join(asked) or ("warn" if warned and evaluated["outcome"] == "allow" else evaluated["outcome"])
+    questions = [json.loads(event.value or "") for event in events if event.type == "policy.approval.requested"]
+    asked = " + ".join(sorted(", ".join(question["approvers"]) for question in questions))
+    warned = evaluated["outcome"] == "allow" and any(decision["outcome"] == "warn" for decision in decisions)
+    said = "warn" if warned else f"ask {asked}" if asked else evaluated["outcome"]
     reasons = dict.fromkeys(decision["reason"] for decision in decisions if decision.get("reason"))
     return Played(said, "; ".join(reasons), ending)
 
@@ -358,15 +360,15 @@ async def main() -> int:
     surprises = 0
     with tempfile.TemporaryDirectory() as folder:
         for pattern, scenarios in PATTERNS.items():
-            print(f"\n{pattern}\n  {'SCENARIO':40}{'DECISION':54}{'COMES TO':30}WHY")
+            print(f"\n{pattern}\n  {'SCENARIO':42}{'DECISION':42}WHY")
             for place, scenario in enumerate(scenarios):
                 played = await play(scenario, f"sqlite:///{Path(folder) / pattern[0]}-{place}.db")
-                is_expected = played.decision == scenario.expected
+                is_expected = played.decision == scenario.expected and played.is_sound
                 surprises += not is_expected
                 mark = " " if is_expected else "!"
-                print(f"{mark} {told(scenario):40}{played.decision:54}{played.ending:30}{played.why}")
+                print(f"{mark} {told(scenario):42}{played.decision:42}{played.why}")
                 if not is_expected:
-                    print(f"  ^ expected: {scenario.expected}")
+                    print(f"  expected: {scenario.expected}; it came to: {played.ending}")
     count = sum(map(len, PATTERNS.values()))
     print(f"\n{count} scenarios, {surprises or 'none'} of them not as expected.")
     return 1 if surprises else 0

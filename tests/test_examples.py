@@ -205,6 +205,46 @@ def test_the_approval_patterns_are_measured_side_by_side(tmp_path: Path) -> None
     assert came_back >= 0.2
 
 
+def test_the_nine_patterns_of_rules_decide_as_expected(tmp_path: Path) -> None:
+    done = run(tmp_path, EXAMPLES / "criteria_based_governance.py")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert len(re.findall(r"^\d\. ", done.stdout, re.MULTILINE)) == 9
+    assert done.stdout.endswith("33 scenarios, none of them not as expected.\n")
+    rows = [re.split(r" {2,}", line.strip()) for line in done.stdout.splitlines() if line.startswith("  ")]
+    for row in (
+        ["pay(50000)", "ask cfo@company.com", "amount is in the tier from 10,000"],
+        ["add_recipient(Shady & Sons, False)", "deny", "too risky: risk score is at least 0.9"],
+        ["restart(billing), Christmas", "ask oncall@company.com", "the time in Europe/Berlin is on a holiday"],
+        ["export(customers, 5000)", "deny", "suspicion is in the tier from 90"],
+    ):
+        assert row in rows
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_people_of_the_multi_stage_approval_share_decisions_as_expected(tmp_path: Path) -> None:
+    done = run(tmp_path, EXAMPLES / "multi_stage_approval.py")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    endings = [line.partition("it comes to")[2].strip() for line in done.stdout.splitlines() if "it comes to" in line]
+    assert [re.sub(r"approval \S+ was", "approval ID was", ending) for ending in endings] == [
+        "signed with Globex",
+        "an office in Oslo",
+        "ApprovalRejected: we keep it",
+        "orders restored",
+        "a lathe bought",
+        "18000 for the rowing club",
+        "ValidationDenied: check is_within_our_means does not hold",
+        "case 7 settled for 19500",
+        "PermitRefused: approval ID was revoked by law@company.com: they are being sued",
+        "12000 to acme",
+        "9000 to acme",
+        "ApprovalRejected: not under the mandate",
+        "ApprovalRejected: not under the mandate",
+        "10 to acme",
+    ]
+    assert done.stdout.endswith("9 scenes, none of the answers not as expected.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def waiting_quickstart(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The quickstart, begun in an empty folder, at the time when it has found the price."""

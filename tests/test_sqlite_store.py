@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -238,7 +238,7 @@ async def test_an_erased_value_does_not_linger_in_the_file(path: Path) -> None:
     assert SECRET.encode() not in path.read_bytes()
 
 
-def plan_of(path: Path, sql: str, *values: object) -> list[str]:
+def plan_of(path: Path, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[str]:
     """How SQLite goes about a statement."""
     with closing(sqlite3.connect(path)) as raw:
         return [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
@@ -246,7 +246,7 @@ def plan_of(path: Path, sql: str, *values: object) -> list[str]:
 
 async def test_claiming_looks_at_due_executions_only(store: SqliteStore, path: Path) -> None:
     sql = f"{EXECUTIONS} WHERE {FREE} AND wake_at <= ? ORDER BY wake_at LIMIT ?"
-    (plan,) = plan_of(path, sql, "pay", 1, 0, 1)  # one step, no sorting
+    (plan,) = plan_of(path, sql, ("pay", 1, 0, 1))  # one step, no sorting
     assert plan.startswith("SEARCH executions USING INDEX executions_due (name=? AND version=? AND wake_at")
 
 
@@ -259,24 +259,26 @@ async def test_a_whole_file_has_nothing_wrong(store: SqliteStore) -> None:
 
 async def test_mandates_in_force_are_looked_up_and_not_searched_for(store: SqliteStore, path: Path) -> None:
     sql = f"{MANDATES} AND request ->> '$.action' = ? AND {IN_FORCE}"
-    (plan,) = plan_of(path, sql, "pay", NOW)
+    (plan,) = plan_of(path, sql, ("pay", NOW))
     assert plan.startswith("SEARCH approvals USING INDEX approvals_mandates (<expr>=? AND <expr>>?)")
     (plan,) = plan_of(path, MANDATES)
     assert plan == "SCAN approvals USING INDEX approvals_mandates"
 
 
-async def test_what_is_drawn_is_summed_from_an_index_alone(store: SqliteStore, path: Path) -> None:
-    (plan,) = plan_of(path, UNDER, "budget:b", NOW)
-    assert plan == "SEARCH holds USING COVERING INDEX holds_under (key=? AND at>?)"
+async def test_what_is_drawn_is_summed_from_the_spans_and_the_first_of_them(store: SqliteStore, path: Path) -> None:
+    plan = plan_of(path, UNDER, {"key": "budget:b", "span": 0, "since": NOW})
+    assert "SEARCH spans USING PRIMARY KEY (key=? AND span>?)" in plan
+    assert "SEARCH holds USING COVERING INDEX holds_under (key=? AND span=? AND at>?)" in plan
+    assert not any(step.startswith(("SCAN holds", "SCAN spans")) for step in plan)
 
 
 async def test_claiming_notices_looks_at_due_ones_only(store: SqliteStore, path: Path) -> None:
-    (plan,) = plan_of(path, f"{NOTICES} WHERE {DUE} AND due_at <= ? ORDER BY due_at LIMIT ?", "mail", NOW, 1)
+    (plan,) = plan_of(path, f"{NOTICES} WHERE {DUE} AND due_at <= ? ORDER BY due_at LIMIT ?", ("mail", NOW, 1))
     assert plan.startswith("SEARCH notices USING INDEX notices_due (channel=? AND due_at<?)")
 
 
 async def test_events_of_a_type_are_read_in_one_pass_over_all_pages(store: SqliteStore, path: Path) -> None:
-    (plan,) = plan_of(path, f"{EVENTS} WHERE seq > ? AND type = ? ORDER BY seq LIMIT ?", 0, "x", 1)
+    (plan,) = plan_of(path, f"{EVENTS} WHERE seq > ? AND type = ? ORDER BY seq LIMIT ?", (0, "x", 1))
     assert plan == "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"
 
 

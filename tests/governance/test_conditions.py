@@ -111,7 +111,9 @@ def test_what_is_missing_redacted_or_of_another_kind_never_holds(text: str) -> N
     assert not Condition.parse(text).holds(ARGUMENTS)
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", " 5", "5 ", "1_000", "٥", "5,5", "0x5", "", "5.", "1e99999"])
+@pytest.mark.parametrize(
+    "value", ["NaN", "Infinity", " 5", "5 ", "1_000", "\N{ARABIC-INDIC DIGIT FIVE}", "5,5", "0x5", "", "5.", "1e99999"]
+)
 def test_a_text_that_only_looks_like_a_number_is_none(value: str) -> None:
     for op in ("<", "<=", ">", ">=", "==", "!="):
         assert not Condition.parse(f"amount {op} 100000").holds({"amount": value})

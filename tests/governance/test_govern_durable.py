@@ -12,6 +12,7 @@ from assent import (
     ApprovalPolicy,
     AuditPolicy,
     AuthorizationPolicy,
+    DuplicateWorkflow,
     Outcome,
     PolicyDenied,
     Principal,
@@ -204,7 +205,7 @@ async def test_workflow_code_can_say_for_whom_it_acts(ground: Ground) -> None:
 
 
 async def test_the_policies_of_the_runtime_hold_for_every_governed_call(ground: Ground) -> None:
-    frozen = policy(name="freeze")(lambda action, _: action.name != "book")
+    frozen = policy(name="freeze")(lambda action, _: not action.name.startswith("book"))
 
     @workflow
     async def direct(amount: int) -> int:
@@ -222,7 +223,7 @@ async def test_the_policies_of_the_runtime_hold_for_every_governed_call(ground: 
     async def through_a_step(amount: int) -> int:
         return await within(amount)
 
-    calls = (book, direct, parent, through_a_step, govern()(book.__wrapped__))
+    calls = (book, direct, parent, through_a_step, govern(name="booked")(book.__wrapped__))
     async with ground.runtime(policies=[frozen]) as runtime:
         assert await wire(Decimal(1)) == 2
         for call in calls:
@@ -490,6 +491,15 @@ async def test_another_process_brings_its_own_object(ground: Ground) -> None:
 @workflow
 async def errand(amount: int) -> int:
     return amount
+
+
+async def test_g1_the_same_function_under_other_policies_needs_another_name(ground: Ground) -> None:
+    """Of two programs of one name a worker would know only one, which might be the one with fewer policies."""
+    async with ground.runtime() as runtime:
+        assert await errand(1) == 1
+        strict = govern([ValidationPolicy(check=lambda action: action.amount > 5)])(errand)
+        with pytest.raises(DuplicateWorkflow):
+            await runtime.start(strict, 1)
 
 
 async def test_g1_a_workflow_that_has_run_ungoverned_is_governed_all_the_same(ground: Ground) -> None:

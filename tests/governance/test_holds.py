@@ -321,6 +321,7 @@ async def test_an_edited_permit_row_releases_nothing(ground: Ground) -> None:
     """Somebody makes room in a budget while an effect is in doubt: its own hold is taken anew, or it is refused."""
     async with killed(ground, spend, Decimal(6), at="spend") as call_id:
         ground.edit("UPDATE holds SET state = 'released'")
+        ground.edit("DELETE FROM spans")
         async with ground.runtime(spend) as runtime:
             await ground.until("execution.in_doubt")
             await spend(Decimal(10))

@@ -133,6 +133,7 @@ def test_every_seat_is_the_persons_own_or_rightly_lent(
     barred = {requester, *excluded} | {each for each in PEOPLE if roster.is_disabled(each)}
     sittings = roster.sittings(request, who)
     assert len(set(sittings)) == len(sittings)
+    assert (who in roster.seated(request)) == bool(sittings)
     for entry, holder in sittings:
         assert entry in approvers
         assert not {who, holder} & barred
@@ -167,6 +168,18 @@ def test_who_is_told(roster: Roster, approvers: list[str], told: tuple[str, ...]
 # In the store.
 
 
+async def test_a_roster_about_some_knows_them_and_those_for_whom_they_stand_in() -> None:
+    clock = JumpingClock()
+    async with SqliteStore("sqlite://") as store:
+        for who in PEOPLE:
+            await add_person(store, clock, who)
+        await delegate(store, clock, ANA, DAN, until=clock.now() + 10)
+        await delegate(store, clock, BOB, ANA, until=clock.now() + 10)
+        for roster in (await roster_of(store, clock.now(), ["Dan@company.com"]), await history_of(store, [DAN, ""])):
+            assert set(roster.people) == {ANA, DAN}
+            assert roster.seats(OPEN, DAN) == (ANA,)
+
+
 async def test_people_come_and_go() -> None:
     clock = JumpingClock()
     async with SqliteStore("sqlite://") as store:
@@ -190,13 +203,15 @@ async def test_people_come_and_go() -> None:
         assert [one.id for one in await store.people()] == [ANA]
 
 
-async def test_somebody_who_is_spelled_otherwise_is_not_added_twice() -> None:
+async def test_somebody_who_is_spelled_otherwise_is_the_same_person() -> None:
     clock = JumpingClock()
     async with SqliteStore("sqlite://") as store:
-        await store.save_person(somebody("Ana@Company.com"))
-        await disable_person(store, clock, ANA)
-        assert (await add_person(store, clock, ANA, roles=["legal"])).id == "Ana@Company.com"
-        assert len(await store.people()) == 1
+        await store.save_person(somebody("Ana@Company.com", "finance"))
+        await disable_person(store, clock, "ANA@company.com")
+        assert (await add_person(store, clock, ANA, roles=["legal"])).disabled_at == clock.now()
+        for about in (None, [ANA]):
+            roster = await roster_of(store, clock.now(), about)
+            assert (list(roster.people), roster.is_disabled(ANA), roster.roles(ANA)) == ([ANA], True, ("legal",))
 
 
 async def test_a_delegation_holds_for_its_time() -> None:

@@ -518,6 +518,49 @@ async def asked(policy: Policy, action: Action | None = None) -> list[tuple[str,
     return [request.approvers for series in ruling.requests for request in series]
 
 
+async def test_all_may_have_to_approve_and_some_may_not() -> None:
+    policy = ApprovalPolicy(
+        ["cfo@company.com", "role:finance"],
+        quorum="all",
+        exclude=["cto@company.com"],
+        remind=["4h", 3600],
+        on_expiry="escalate",
+        escalate_to=[["ceo@company.com"], ["board@company.com", "chair@company.com"]],
+    )
+    ((request,),) = (await ruled(policy)).requests
+    assert (request.each, request.quorum) == (True, 2)
+    assert request.excluded == ("cto@company.com",)
+    assert request.reminders == (3600.0, 14400.0)
+    assert request.escalate_to == (("ceo@company.com",), ("board@company.com", "chair@company.com"))
+
+
+async def test_who_may_not_decide_can_depend_on_the_action() -> None:
+    async def later(action: Action) -> list[str]:
+        return [f"buyer{action.amount}@company.com"]
+
+    for exclude in (later, lambda action: [f"buyer{action.amount}@company.com"]):
+        stage = ApprovalStage("one", ["cfo@company.com"], exclude=exclude)
+        for asking in (ApprovalPolicy(["cfo@company.com"], exclude=exclude), SequentialApprovalPolicy([stage])):
+            ((request,),) = (await ruled(asking)).requests
+            assert request.excluded == ("buyer5@company.com",)
+
+
+@pytest.mark.parametrize("names", [None, "cfo@company.com", [5], ["cfo@company.com"]], ids=str)
+async def test_a_rule_for_who_may_not_decide_that_does_not_work_denies(names: Any) -> None:
+    assert (await ruled(ApprovalPolicy(["cfo@company.com"], exclude=lambda action: names))).outcome == "deny"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"quorum": "most"}, {"quorum": 3}, {"remind": "4h"}, {"remind": ["30d"]}, {"remind": 5}, {"exclude": "a@x"}],
+    ids=str,
+)
+def test_rules_that_would_never_hold_are_refused(wrong: dict[str, Any]) -> None:
+    for make in (ApprovalPolicy, partial(ApprovalStage, "one")):
+        with pytest.raises(UsageError):
+            make(["a@x", "b@x"], **wrong)
+
+
 async def test_an_approval_policy_asks_by_its_rules() -> None:
     policy = ApprovalPolicy(
         ["cfo@company.com", "ceo@company.com"],

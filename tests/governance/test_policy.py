@@ -39,6 +39,9 @@ from assent.governance import (
     redaction_of,
 )
 from assent.governance.approval_policies import ApprovalStage
+from assent.governance.budgets import BudgetPolicy
+from assent.governance.selection import Selector
+from assent.store import Hold
 
 ACTION = Action(name="wire", arguments={"amount": 5, "password": "hunter2"}, requester=Principal("ana@company.com"))
 NOW = Facts(now=1000.0)
@@ -254,7 +257,7 @@ async def test_a_question_that_nobody_may_answer_is_a_denial() -> None:
     assert "nobody can grant it" in ruling.denial().reason
     duties = replace(own, separation_of_duties=False)
     assert (await rule(Says(answer=Decision("ask", requests=(duties,))))).outcome == "ask"
-    escalating = replace(own, on_expiry="escalate", escalate_to=("ceo@company.com",))
+    escalating = replace(own, on_expiry="escalate", escalate_to=(("ceo@company.com",),))
     assert (await rule(Says(answer=Decision("ask", requests=(escalating,))))).outcome == "ask"
 
 
@@ -370,8 +373,123 @@ def test_what_policies_hide_adds_up() -> None:
     assert redaction_of([]) == Redaction()
 
 
+def everybody(action: Action) -> list[str]:
+    return ["a@x", "b@x"]
+
+
 def check_large(action: Action, limit: int = 3) -> bool:
     return bool(action.amount > limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandsOn(Policy):
+    """A policy that has others asked as well."""
+
+    to: tuple[Any, ...] = ()
+    says: Any = "allow"
+
+    def evaluate(self, action: Action, facts: Facts) -> Decision:
+        return Decision(self.says, requests=(CFO,) if self.says == "ask" else (), hands_on=self.to or (self,))
+
+
+@given(st.lists(OUTCOMES, max_size=4), OUTCOMES)
+def test_policies_that_are_handed_on_to_count_as_if_they_stood_beside(outcomes: list[str], own: str) -> None:
+    inside = says(outcomes) or [Says()]
+    handed = ruled([HandsOn(to=(HandsOn(to=tuple(inside), says=own),))])
+    beside = ruled([HandsOn(to=(Says(),), says=own), *inside])
+    assert handed.outcome == beside.outcome
+    assert [one.policy for one in handed.decisions[2:]] == [one.name for one in inside]
+
+
+async def test_what_is_handed_on_to_keeps_its_place_in_the_order_of_questions() -> None:
+    taken: list[str] = []
+
+    async def admit(key: str, rate: float, burst: int) -> float:
+        taken.append(key)
+        return 0.0
+
+    facts = replace(NOW, admit=admit)
+    limit = RateLimitPolicy(3)
+    assert (await rule(HandsOn(to=(limit,)), HandsOn(to=(Says(answer=False),)), facts=facts)).outcome == "deny"
+    assert taken == []
+    ruling = await rule(HandsOn(to=(limit, Says(mode="shadow", answer=False), ApprovalPolicy(["a@x"]))), facts=facts)
+    assert (ruling.outcome, len(taken), len(ruling.shadows)) == ("ask", 1, 1)
+
+
+@pytest.mark.parametrize("to", [(), ("no policy",), (object(),)], ids=str)
+async def test_handing_on_without_end_or_to_no_policy_denies(to: Any) -> None:
+    assert (await rule(HandsOn(to=to))).outcome == "deny"
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+async def test_an_error_without_a_text_is_a_denial_too() -> None:
+    assert "[unreadable]" in (await rule(Says(answer=Unreadable()))).denial().reason
+
+
+async def test_a_question_is_bound_to_the_risk_and_to_those_who_may_not_decide() -> None:
+    ruling = await rule(Says(answer=decision("ask")), action=replace(ACTION, risk="high"))
+    assert ruling.requests[0][0].risk == "high"
+    nobody = replace(CFO, excluded=("CFO@company.com",))
+    ruling = await rule(Says(answer=Decision("ask", requests=(nobody,))))
+    assert "nobody can grant it" in ruling.denial().reason
+    everybody = replace(CFO, approvers=("cfo@company.com", "ana@company.com"), each=True)
+    ruling = await rule(Says(answer=Decision("ask", requests=(everybody,))))
+    assert "nobody can grant it" in ruling.denial().reason
+    role = replace(CFO, approvers=("role:finance",), quorum=3)
+    assert (await rule(Says(answer=Decision("ask", requests=(role,))))).outcome == "ask"
+
+
+async def test_the_record_of_an_evaluation_says_who_saw_what() -> None:
+    strict = Says(name="strict", version=3, answer=decision("deny", reason="no", facts={"limit": 3, "token": "t"}))
+    action = replace(ACTION, labels=frozenset({"b", "a"}), risk="low", context={"secret": 1, "site": "Bern"})
+    ruling = await evaluate_all([Says(name="a"), Says(name="a", version=2), strict], action, NOW, timed=True)
+    record = ruling.record({"region": "eu", "password": "x"})
+    assert json.loads(json.dumps(record)) == record
+    assert record["action"] == {
+        "name": "wire",
+        "digest": ACTION.digest,
+        "arguments": {"amount": 5, "password": "[redacted]"},
+        "labels": ["a", "b"],
+        "risk": "low",
+        "requester": {"id": "ana@company.com", "roles": [], "permissions": []},
+        "context": {"secret": "[redacted]", "site": "Bern"},
+    }
+    assert record["environment"] == {"region": "eu", "password": "[redacted]"}
+    assert record["outcome"] == "deny"
+    one, other, last = record["decisions"]
+    assert (one["version"], other["version"]) == (1, 2)
+    assert one["digest"] != other["digest"]
+    assert last.pop("took_us") >= 0
+    assert last == {
+        "policy": "strict",
+        "kind": "custom",
+        "version": 3,
+        "digest": strict.fingerprint(),
+        "outcome": "deny",
+        "reason": "no",
+        "facts": {"limit": 3, "token": "[redacted]"},
+    }
+
+
+async def test_the_record_of_a_call_that_keeps_no_state_says_nothing_of_its_values() -> None:
+    action = replace(ACTION, captured=False, arguments={"amount": object(), "iban": "DE1"})
+    record = (await rule(Says(answer=decision("deny", reason="DE1", facts={"it": "DE1"})), action=action)).record()
+    assert (record["action"]["arguments"], record["action"]["digest"]) == ({}, "")
+    assert "DE1" not in json.dumps(record)
+    assert "took_us" not in record["decisions"][0]
+
+
+HELD = Hold(key="budget:a")
+
+
+@pytest.mark.parametrize("holds", [[HELD], (HELD, "budget"), (replace(HELD, amount=-1),), None], ids=type)
+async def test_holds_that_make_no_sense_deny(holds: Any) -> None:
+    assert (await rule(Says(answer=Decision("allow", holds=holds)))).outcome == "deny"
+    assert (await rule(Says(answer=Decision("allow", holds=(HELD,))))).holds == (HELD,)
 
 
 VARIED: Mapping[str, Callable[[], Policy]] = {
@@ -395,6 +513,19 @@ VARIED: Mapping[str, Callable[[], Policy]] = {
     "other rate": lambda: RateLimitPolicy(4),
     "roles": lambda: AuthorizationPolicy(roles=["a", "b", "c"]),
     "permissions": lambda: AuthorizationPolicy(permissions=["a", "b", "c"]),
+    "shadow": lambda: AuditPolicy(mode="shadow"),
+    "for some": lambda: AuditPolicy(applies_to=Selector(actions=["pay_*"])),
+    "each": lambda: ApprovalPolicy(["a@x", "b@x"], quorum="all"),
+    "excluding": lambda: ApprovalPolicy(["a@x", "b@x"], exclude=["c@x"]),
+    "excluding by rule": lambda: ApprovalPolicy(["a@x", "b@x"], exclude=everybody),
+    "reminding": lambda: ApprovalPolicy(["a@x", "b@x"], remind=["1h"]),
+    "escalating": lambda: ApprovalPolicy(["a@x", "b@x"], on_expiry="escalate", escalate_to=["c@x", "d@x"]),
+    "escalating twice": lambda: ApprovalPolicy(["a@x", "b@x"], on_expiry="escalate", escalate_to=[["c@x"], ["d@x"]]),
+    "with preview": lambda: ApprovalPolicy(["a@x", "b@x"], on_preview_error="deny"),
+    "budget": lambda: BudgetPolicy(5),
+    "other budget": lambda: BudgetPolicy(6),
+    "other window": lambda: BudgetPolicy(5, window="2d"),
+    "per requester": lambda: BudgetPolicy(5, per="requester"),
     "role or people": lambda: AuthorizationPolicy(roles=["a", "b", "c"], ask=["a@x"]),
 }
 

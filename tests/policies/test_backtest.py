@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assent import Runtime, SystemClock
 from assent.errors import UsageError
 from assent.governance import (
     Action,
@@ -23,17 +25,20 @@ from assent.governance import (
     Principal,
     RateLimitPolicy,
     ValidationPolicy,
+    cast,
+    govern,
     policy,
 )
 from assent.governance.budgets import BudgetPolicy
 from assent.governance.kinds import kinds_of, revived
 from assent.governance.selection import Selector
 from assent.policies import Threshold, When
-from assent.policies.backtest import Backtest
-from assent.policies.pace import Habit, Pace, load_of
+from assent.policies.backtest import Backtest, backtest
+from assent.policies.pace import Habit, Pace, load_of, pace_of
 from assent.policies.recording import Question, recorded_of
-from assent.policies.tally import Change, Tally
+from assent.policies.tally import Change, Example, Tally
 from assent.store import Event
+from assent.store.sqlite import SqliteStore
 from tests.policies.records import START, Book
 
 CFO, CEO = "cfo@company.com", "ceo@company.com"
@@ -449,6 +454,34 @@ async def test_denied_actions_take_nobodys_time() -> None:
     book = await book_of(limit(100, "code"), asking(10), amounts=(500, 50))
     tally = await book.tested(asking(10))
     assert tally.asked_before == tally.asked == {Question.of([CFO]): 1}
+
+
+# In a store.
+
+
+async def test_what_a_runtime_has_recorded_can_be_tested(tmp_path: Path) -> None:
+    @govern(policies=[asking(100), limit(1000)], labels=["money"])
+    async def pay(amount: Decimal, password: str) -> str:
+        return "paid"
+
+    store = SqliteStore(tmp_path / "assent.db")
+    async with Runtime(store=store) as runtime:
+        for amount in ("50", "500", "5000"):
+            handle = await runtime.start(pay, Decimal(amount), "swordfish")
+            await runtime.engine.waiting(handle.id)
+        (asked,) = await store.approvals()
+        await cast(store, SystemClock(), asked.id, approver=CFO, decision="approve")
+        seen: list[int] = []
+        tally = await backtest(store, [asking(1000)], progress=lambda tally: seen.append(tally.actions))
+        later = await backtest(store, [limit(1)], since=SystemClock().now() + 1)
+        pace = await pace_of(store, asked.created_at)
+    assert counts(tally) == {Change.NO_LONGER_ASKED: 1, Change.UNCHANGED: 2}
+    assert tally.policies["ask"].examples[Change.NO_LONGER_ASKED] == [Example(asked.execution_id, "")]
+    assert dict(tally.kept) == {"limit": 3}
+    assert seen == [3]
+    assert later.actions == 0
+    assert pace.of(CFO).verdicts == 1
+    assert pace.waiting is not None
 
 
 # What must always hold.

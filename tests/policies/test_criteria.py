@@ -151,7 +151,7 @@ async def test_a_finding_says_what_is_the_case_and_keeps_values_to_the_facts() -
     ],
 )
 async def test_a_path_leads_into_what_arguments_hold(path: str, of: Any, met: bool | None) -> None:
-    arguments = {"order": {"total": 20}, "lines": [Line(Decimal(1)), Line(Decimal(20))]}
+    arguments: dict[str, Any] = {"order": {"total": 20}, "lines": [Line(Decimal(1)), Line(Decimal(20))]}
     assert (await found(Threshold(path, above=10, of=of), **arguments)).met is met
 
 
@@ -251,8 +251,14 @@ async def test_a_default_is_no_reason_to_be_given_the_facts() -> None:
     ],
 )
 async def test_a_value_is_as_it_should_be(criterion: Matches, met: bool | None) -> None:
-    arguments = {"currency": "EUR", "iban": "DE12", "amount": Decimal(5), "text_amount": "5.00", "urgent": True}
-    more = {"one": 1, "colour": Colour.RED, "size": Size.LARGE, "tags": ["vip", "old"]}
+    arguments: dict[str, Any] = {
+        "currency": "EUR",
+        "iban": "DE12",
+        "amount": Decimal(5),
+        "text_amount": "5.00",
+        "urgent": True,
+    }
+    more: dict[str, Any] = {"one": 1, "colour": Colour.RED, "size": Size.LARGE, "tags": ["vip", "old"]}
     assert (await found(criterion, **arguments, **more)).met is met
 
 
@@ -432,7 +438,7 @@ def test_other_settings_make_another_fingerprint(one: Criterion, other: Criterio
 def test_the_same_settings_make_the_same_fingerprint_in_every_process() -> None:
     script = (
         "from assent.governance.fingerprint import fingerprint_of\n"
-        "from assent.policies import *\n"
+        "from assent.policies import Environment, Matches\n"
         "print(fingerprint_of(Matches('currency', one_of={'EUR', 'USD', 'CHF'}) & Environment({'a', 'b', 'c'})))\n"
     )
     runs = [
@@ -442,3 +448,13 @@ def test_the_same_settings_make_the_same_fingerprint_in_every_process() -> None:
         for seed in ("1", "2", "3")
     ]
     assert len({run.stdout for run in runs}) == 1
+
+
+def test_the_room_exports_what_it_says_and_imports_other_languages_only_when_they_are_used() -> None:
+    script = (
+        "import sys, assent.policies as room\n"
+        "print(sorted(name for name in sys.modules if name in {'cel', 'cedarpy', 'yaml'}))\n"
+        "print([name for name in room.__all__ if not hasattr(room, name)], hasattr(room, 'Nothing'))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n[] False\n"

@@ -17,6 +17,7 @@ from assent.governance import (
     ApprovalPolicy,
     AuditPolicy,
     Buckets,
+    BudgetPolicy,
     Facts,
     Outcome,
     Phase,
@@ -120,7 +121,7 @@ async def test_the_record_has_what_was_seen_and_what_followed_and_each_policy_by
         3,
         "allow",
     )
-    assert first["reason"] == "amount is over 10,000 and environment.name is one of production"
+    assert first["reason"] == "amount is over 10,000 and environment.name is production"
     assert first["facts"] == {
         "then": ["cfo"],
         "seen": {"arguments": {"amount": "50000"}, "environment": {"name": "production"}},
@@ -215,6 +216,12 @@ async def test_a_policy_for_the_outcome_is_asked_after_the_effect() -> None:
     assert (await rule(guard, amount=5, facts=after)).outcome == "allow"
 
 
+async def test_an_outcome_is_not_waved_through_because_nobody_can_tell_who_should_judge_it() -> None:
+    guard = When(PRODUCTION, ValidationPolicy(result=lambda value: value == "done"))
+    after = Facts(now=1000.0, phase=Phase.AFTER, outcome=Outcome(value="undone"))
+    assert told(await rule(guard, facts=after)) == [("when", "deny")]
+
+
 async def test_what_has_happened_is_no_more_denied_for_what_it_is() -> None:
     guard = When(LARGE, "deny", otherwise=AuditPolicy(name="log"))
     after = Facts(now=1000.0, phase=Phase.AFTER, outcome=Outcome(value="done"), environment=NOW.environment)
@@ -228,6 +235,32 @@ def test_what_its_policies_hide_is_hidden() -> None:
     assert guard.redaction.hides("iban")
     assert guard.redaction.hides("account")
     assert When(LARGE, "deny").redaction is None
+
+
+def test_whether_it_only_records_follows_from_what_it_leads_to() -> None:
+    log, review = AuditPolicy(), ValidationPolicy(result=str)
+    assert When(LARGE, [POSITIVE, log]).only_records
+    assert not When(LARGE, log, otherwise=review).only_records
+    assert When(LARGE, review, mode="shadow").only_records
+    assert When(LARGE, When(LARGE, log)).only_records
+
+
+def test_what_the_effect_really_took_is_said_by_the_budgets_inside() -> None:
+    def by_team(action: Action) -> str:
+        return str(action.team)
+
+    budgets = [
+        BudgetPolicy(100, name="all", actual=lambda outcome: outcome.value),
+        BudgetPolicy(50, name="team", per=by_team, actual=lambda outcome: outcome.value),
+    ]
+    spent = Outcome(value=7)
+    chosen = Tiered("amount", {0: "allow", 5: budgets[0], 10: budgets[1]})
+    amounts = chosen.amounts(Action(name="pay", arguments={"amount": 6, "team": "ops"}), spent)
+    assert sorted(amounts.values()) == [7_000_000, 7_000_000]
+    # The other budget could not even be named for this action, which does not draw on it.
+    assert len(chosen.amounts(Action(name="pay", arguments={"amount": 6}), spent)) == 1
+    shadow = Tiered("amount", {5: budgets[0]}, mode="shadow")
+    assert set(amounts).isdisjoint(shadow.amounts(Action(name="pay", arguments={"amount": 6}), spent))
 
 
 # Shadows.
@@ -312,7 +345,10 @@ LAYERS = Layered(
 async def test_all_layers_that_apply_count() -> None:
     ruling = await rule(LAYERS, amount=50_000)
     assert told(ruling) == [("layered", "allow"), ("positive", "allow"), ("manager", "ask"), ("cfo", "ask")]
-    assert ruling.decisions[0].reason == "layers: company, production, large"
+    assert (
+        ruling.decisions[0].reason
+        == "company; production: environment.name is production; large: amount is over 10,000"
+    )
     assert told(await rule(LAYERS, amount=5, facts=Facts(now=0.0, environment={"name": "test"}))) == [
         ("layered", "allow"),
         ("positive", "allow"),
@@ -340,7 +376,7 @@ async def test_the_first_rule_that_applies_decides() -> None:
     assert told(await rule(RULES, amount=101)) == [("composite", "allow"), ("cfo", "ask")]
     assert told(await rule(RULES, amount=101, facts=elsewhere)) == [("composite", "allow"), ("manager", "ask")]
     assert (await rule(RULES, amount=101, facts=elsewhere)).decisions[0].reason == "no rule applies"
-    assert (await rule(RULES, amount=100)).decisions[0].reason == "rule 'small': amount is at most 100"
+    assert (await rule(RULES, amount=100)).decisions[0].reason == "small: amount is at most 100"
 
 
 async def test_without_a_rule_that_applies_it_denies_and_a_rule_without_a_criterion_applies_always() -> None:

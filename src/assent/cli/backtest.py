@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,7 +13,7 @@ from assent.cli.executions import moment_of
 from assent.cli.output import Row, Screen, iso, local, plain, shortened, span
 from assent.cli.stored import opened
 from assent.policies.backtest import backtest as run_backtest
-from assent.policies.files import load_policies
+from assent.policies.files import read_policies
 from assent.policies.pace import Load, Pace, load_of, pace_of
 from assent.policies.tally import Change, PolicyTally, Tally
 
@@ -42,19 +42,21 @@ class Order:
     as_json: bool
 
 
-async def backtest(screen: Screen, errors: Console, url: str | None, order: Order) -> None:
+async def backtest(screen: Screen, errors: TextIO, url: str | None, order: Order) -> None:
     """`assent policy backtest`."""
-    policies = load_policies(order.file, environment=order.environment)
+    file = read_policies(order.file, order.environment)
+    # What the file has switched off no longer counts either.
+    gone = (*order.without, *(entry.name for entry in file.entries if entry.policy is None))
     since = moment_of(order.since, screen.now) if order.since else None
     async with opened(url) as store:
-        with _progress(errors, since, screen.now) as progress:
-            tally = await run_backtest(store, policies, since=since, without=order.without, progress=progress)
+        with _progress(Console(file=errors), since, screen.now) as progress:
+            tally = await run_backtest(store, file.policies, since=since, without=gone, progress=progress)
         pace = await pace_of(store, screen.now, since)
     before, after = load_of(tally.asked_before, pace), load_of(tally.asked, pace)
     if order.as_json:
         screen.json(report_facts(tally, before, after, pace))
         return
-    _say_what_was_read(screen, tally, len(policies), order)
+    _say_what_was_read(screen, tally, len(file.policies), order)
     if tally.actions:
         _say_changes(screen, tally)
         _say_policies(screen, tally)

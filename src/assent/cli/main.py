@@ -262,6 +262,92 @@ def replay(
     return check(_screen(), url, id, file, as_json=as_json)
 
 
+policy = typer.Typer(no_args_is_help=True, help="Check, try and explain policy files.")
+app.add_typer(policy, name="policy", rich_help_panel=LOOK)
+
+PolicyFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="A policy file: YAML, JSON or TOML.", show_default=False)
+]
+Environment = Annotated[
+    str | None, typer.Option("--env", metavar="NAME", help="Under this environment of the file.", show_default=False)
+]
+
+
+@policy.command("check")
+def policy_check(file: PolicyFile, environment: Environment = None, as_json: Json = False) -> None:
+    """Check a policy file, and list its policies."""
+    from assent.cli import policies as room
+
+    room.check(_screen(), file, environment, as_json=as_json)
+
+
+@policy.command("test")
+def policy_test(file: PolicyFile, environment: Environment = None, as_json: Json = False) -> int:
+    """Try the examples that a policy file carries.
+
+    Ends with 1 if one of them does not hold.
+    """
+    from assent.cli import policies as room
+
+    return _finish(room.test(_screen(), file, environment, as_json=as_json))
+
+
+@policy.command("explain")
+def policy_explain(
+    file: PolicyFile,
+    action: Annotated[
+        str, typer.Argument(metavar="ACTION", help="A file with an action, as JSON.", show_default=False)
+    ],
+    environment: Environment = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="At this moment: 2030-01-31T14:00Z.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Say which policies decide on an action, and why.
+
+    Nothing is counted, drawn or sent.
+    """
+    from assent.cli import policies as room
+
+    return _finish(room.explain_action(_screen(), file, action, environment, at, as_json=as_json))
+
+
+@policy.command("backtest")
+def policy_backtest(
+    file: PolicyFile,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Of actions since: 2h, 30d, 2030-01-31. Default: all.", show_default=False
+        ),
+    ] = None,
+    environment: Environment = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="NAME", help="A recorded policy that goes; may be given again."),
+    ] = None,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Ask a policy file about recorded actions.
+
+    Says what it would change, and what that costs or saves the reviewers.
+    """
+    from assent.cli import backtest as room
+
+    order = room.Order(file=file, since=since, environment=environment, without=without or (), as_json=as_json)
+    return _finish(room.backtest(_screen(), sys.stderr, url, order))
+
+
+@policy.command("schema")
+def policy_schema() -> None:
+    """Print the JSON Schema of policy files, for editors."""
+    from assent.cli import policies as room
+
+    room.schema(_screen())
+
+
 def _finish(work: Coroutine[Any, Any, int | None]) -> int:
     return asyncio.run(work) or 0
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from assent.clock import SystemClock
 from assent.errors import PolicyDenied, RuntimeRequired
-from assent.governance.action import NOTHING, Action, Outcome, current_principal
+from assent.governance.action import Action, Outcome, current_principal
 from assent.governance.evaluating import Asking, Order, order_of
 from assent.governance.policy import Facts, Phase
 from assent.governance.rate_limit import Buckets
@@ -16,18 +16,20 @@ from assent.store import Drawn
 class Bare:
     """What the calls of one governed function share in memory: a clock, and buckets to count them in."""
 
-    __slots__ = ("admit", "now")
+    __slots__ = ("_after", "_before", "_now")
 
     def __init__(self) -> None:
-        self.now = SystemClock().now
-        self.admit = Buckets(self.now).admit
+        self._now = SystemClock().now
+        admit = Buckets(self._now).admit
+        self._before = Facts(now=0.0, admit=admit, spent=_nothing)
+        self._after = Facts(now=0.0, admit=admit, phase=Phase.AFTER)
 
     async def call(self, subject: Subject, rules: PolicySet, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Evaluate, act, review. Raises PolicyDenied, or RuntimeRequired where people would have to be asked."""
         terms = subject.terms
         action = subject.action(subject.signature.bind(args, kwargs), current_principal())
         if rules.policies:
-            facts = Facts(now=self.now(), admit=self.admit, spent=_nothing, environment=NOTHING, preview=NOTHING)
+            facts = self._before.at(self._now())
             asking = Asking(rules.policies, action, facts, rules.redaction, order=rules.order)
             await asking.ask()
             if asking.denied or asking.needs_runtime:
@@ -37,31 +39,21 @@ class Bare:
         try:
             value = await subject.perform(*args, **kwargs)
         except Exception as error:
-            asking = self._looking_back(order_of(rules.audits), rules, action, Outcome(error=error))
-            await asking.ask()
-            if asking.denied:
-                raise asking.ruling().denial() from error
+            await self._look_back(order_of(rules.audits), rules, action, Outcome(error=error))
             await run_post(terms, action, Outcome(error=error))
             raise
         if rules.after:
-            asking = self._looking_back(rules.order_after, rules, action, Outcome(value=value))
-            await asking.ask()
-            if asking.denied:
-                raise asking.ruling().denial()
+            await self._look_back(rules.order_after, rules, action, Outcome(value=value))
         if terms.post:
             await run_post(terms, action, Outcome(value=value))
         return value
 
-    def _looking_back(self, order: Order, rules: PolicySet, action: Action, outcome: Outcome) -> Asking:
-        facts = Facts(
-            now=self.now(),
-            phase=Phase.AFTER,
-            outcome=outcome,
-            admit=self.admit,
-            environment=NOTHING,
-            preview=NOTHING,
-        )
-        return Asking(rules.policies, action, facts, rules.redaction, order=order)
+    async def _look_back(self, order: Order, rules: PolicySet, action: Action, outcome: Outcome) -> None:
+        facts = self._after.at(self._now(), outcome)
+        asking = Asking(rules.policies, action, facts, rules.redaction, order=order)
+        await asking.ask()
+        if asking.denied:
+            raise asking.ruling().denial()
 
 
 def _not_now(ruling: Ruling) -> PolicyDenied | RuntimeRequired:

@@ -18,7 +18,7 @@ from assent.store import MILLIONTHS, Hold
 Amount = Decimal | int | float | str
 LARGEST: Final = Decimal(10**12)  # in millionths it fits into 64 bits eight times, so that sums do too
 NUMBER: Final = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?(E[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-EXACT: Final = Context(prec=60, rounding=ROUND_CEILING)
+EXACT: Final = Context(prec=120, rounding=ROUND_CEILING)  # more digits than a NUMBER has
 
 
 def millionths(amount: object, what: str = "amount") -> int:
@@ -26,19 +26,21 @@ def millionths(amount: object, what: str = "amount") -> int:
 
     Numbers, Decimals and texts of numbers are amounts. A float counts as it is written: 0.1 is a tenth.
     """
-    text = str(amount).strip() if type(amount) is not bool and isinstance(amount, Decimal | int | float | str) else ""
-    if not NUMBER.fullmatch(text):
-        raise UsageError(
-            f"{what}={_shortened(amount)} is no amount. Give a number that is not negative, as in 1250.50."
-        )
-    number = Decimal(text)
-    if not 0 <= number <= LARGEST:
-        raise UsageError(f"{what}={_shortened(amount)} is out of range. Give a number from 0 to {LARGEST:,}.")
-    return int((number * MILLIONTHS).quantize(Decimal(1), context=EXACT))
+    text = _text_of(amount)
+    number = Decimal(text) if NUMBER.fullmatch(text) else None
+    if number is None or not 0 <= number <= LARGEST:
+        shown = text[:60] or type(amount).__name__
+        raise UsageError(f"{what}={shown!r} is no amount. Give a number from 0 to {LARGEST:,}, as in 1250.50.")
+    return int(EXACT.quantize(EXACT.multiply(number, Decimal(MILLIONTHS)), Decimal(1)))
 
 
-def _shortened(amount: object) -> str:
-    return text if len(text := repr(amount)) <= 60 else f"{text[:60]}..."
+def _text_of(amount: object) -> str:
+    if type(amount) is bool or not isinstance(amount, Decimal | int | float | str):
+        return ""
+    try:
+        return str(amount).strip()
+    except ValueError:
+        return ""  # a whole number of thousands of digits
 
 
 def decimal_of(amount: int) -> Decimal:
@@ -75,7 +77,7 @@ class BudgetPolicy(Policy):
         object.__setattr__(self, "window", None if self.window is None else seconds(self.window))
         if self.window == 0:
             raise UsageError('window=0 holds nothing. Give a time, as in window="1d", or None for ever.')
-        if not callable(self.amount) and not self.amount:
+        if not callable(self.amount) and (type(self.amount) is not str or not self.amount):
             raise UsageError(f"amount={self.amount!r} is unknown. Give the name of an argument, or a function.")
         if not (self.per is None or self.per == "requester" or callable(self.per)):
             raise UsageError(f'per={self.per!r} is unknown. Give "requester", a function of the action, or nothing.')
@@ -132,8 +134,8 @@ class BudgetPolicy(Policy):
     def amounts(self, action: Action, outcome: Outcome) -> Mapping[str, int]:
         if self.actual is None or outcome.failed:
             return {}
-        key = self.key(action)
         try:
+            key = self.key(action)
             return {SHADOW + key if self.mode == "shadow" else key: millionths(self.actual(outcome), "actual()")}
         except Exception:  # noqa: BLE001 - the effect has happened, so what was reserved for it counts as spent
             return {}

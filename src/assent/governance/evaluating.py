@@ -247,7 +247,7 @@ class Asking:
             return Decision("deny", decision.policy, decision.kind, reason)
         return decision._replace(requests=tuple(replace(one, preview=self.preview) for one in decision.requests))
 
-    async def _ask_aside(self, shadows: Sequence[Policy]) -> None:
+    async def _ask_aside(self, shadows: list[Policy]) -> None:
         """Ask policies in shadow mode, each with things of its own to look at and to count in."""
         aside = Asking(self.policies, _copied(self.action), _aside(self.facts), self.redaction, timed=self._timed)
         for one in shadows:  # which may grow meanwhile

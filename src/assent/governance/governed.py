@@ -106,7 +106,6 @@ class Governed(Generic[P, R]):
 
     @functools.cached_property
     def _program(self) -> Program:
-        body = _body_of(self.__wrapped__)
         return Program(
             name=self.name,
             version=self.__wrapped__.version if isinstance(self.__wrapped__, Workflow) else 1,

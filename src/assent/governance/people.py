@@ -9,7 +9,7 @@ from assent.clock import Clock
 from assent.errors import UsageError
 from assent.governance.action import names_of
 from assent.governance.approvals import ROLE, ApprovalRequest, is_role, person
-from assent.store import DelegationRecord, PersonRecord, Store
+from assent.store import DelegationRecord, PersonRecord, Store, VerdictRecord
 
 FOR: Final = " for "  # between a role and the person for whom somebody else sits on its seat
 
@@ -121,6 +121,12 @@ class Roster:
         yield from (Seat(one, holder) for one in request.approvers if person(one) == holder and not is_role(one))
         yield from (Seat(one, holder) for one in request.approvers if is_role(one) and self.has_role(who, one))
 
+    def seated(self, request: ApprovalRequest) -> tuple[str, ...]:
+        """Everybody who might decide a request now, by id."""
+        listed = {person(who) for one in request.approvers for who in (self._members(one) if is_role(one) else [one])}
+        lent = {person(one.delegate) for one in self.delegations if person(one.delegator) in listed}
+        return tuple(who for who in sorted(listed | lent) if self.sittings(request, who))
+
     def recipients(self, approvers: Iterable[str]) -> tuple[str, ...]:
         """The people to tell: members of roles too, delegates beside those who are there and instead of the absent.
 
@@ -153,18 +159,29 @@ def _end(delegation: DelegationRecord) -> float:
     return delegation.until if ended_at is None else min(delegation.until, ended_at)
 
 
-async def roster_of(store: Store, now: float) -> Roster:
-    """Who is who now."""
-    return await _roster(store, await store.delegations(now))
+async def roster_of(store: Store, now: float, about: Iterable[str] | None = None) -> Roster:
+    """Who is who now; with `about`, it knows only these people and those for whom they stand in."""
+    return await _roster(store, await store.delegations(now), about)
 
 
-async def history_of(store: Store) -> Roster:
-    """Who is who now, and who has ever stood in for whom."""
-    return await _roster(store, await store.delegations())
+async def history_of(store: Store, about: Iterable[str] | None = None) -> Roster:
+    """Who is who now, and who has ever stood in for whom; `about` as above."""
+    return await _roster(store, await store.delegations(), about)
 
 
-async def _roster(store: Store, delegations: Sequence[DelegationRecord]) -> Roster:
-    return Roster({one.id: one for one in await store.people()}, delegations)
+async def _roster(store: Store, delegations: Sequence[DelegationRecord], about: Iterable[str] | None) -> Roster:
+    if about is None:
+        return Roster({one.id: one for one in await store.people()}, delegations)
+    # A few look-ups, since a house may have thousands of people, and few of them speak on one approval.
+    ids = {person(one) for one in about if one}
+    ids |= {person(one.delegator) for one in delegations if person(one.delegate) in ids}
+    found = [await store.person(one) for one in sorted(ids)]
+    return Roster({one.id: one for one in found if one is not None}, delegations)
+
+
+def speakers(verdicts: Iterable[VerdictRecord]) -> set[str]:
+    """Those who have spoken, and those on whose seats they sat."""
+    return {who for one in verdicts for who in (one.approver, one.seat.rpartition(FOR)[2])}
 
 
 # What is done to people.
@@ -188,7 +205,7 @@ async def add_person(
         raise UsageError(f"{known!r} is a role, not a person. Add a person and give the role: roles=[{known!r}].")
     earlier = (await roster_of(store, clock.now())).people.get(person(known))
     record = PersonRecord(
-        id=earlier.id if earlier else person(known),
+        id=person(known),
         name=name,
         roles=names_of("roles", [one.removeprefix(ROLE) for one in names_of("roles", roles)]),
         contacts=dict(contacts or {}),
@@ -224,7 +241,7 @@ async def _known(store: Store, clock: Clock, person_id: str) -> PersonRecord:
             f"Nobody is known as {person_id!r}. `assent users list` shows who is, and `assent users add {person_id}` "
             f"adds them."
         )
-    return record
+    return replace(record, id=person(record.id))  # the spelling under which they are looked up
 
 
 async def delegate(

@@ -86,14 +86,18 @@ class Preview:
         """The preview that `to_facts` wrote."""
         kind: Any = facts.get("kind")
         body = {name: value for name, value in facts.items() if name != "kind"}
-        return cls(kind, body) if kind in _FORMS else cls.failed(UsageError(f"no preview is of the kind {kind!r}"))
+        return (
+            cls(kind, body)
+            if isinstance(kind, str) and kind in _FORMS
+            else cls.failed(UsageError(f"no preview is of the kind {kind!r}"))
+        )
 
     def render(self) -> str:
         """Plain text for terminals and mails."""
         facts = self.to_facts()
         lines = _lines_of(facts)
         shown = [harmless(line) for line in lines]
-        return "\n".join([*shown, f"[cut: {facts['cut']}]"] if "cut" in facts else shown)
+        return "\n".join([*shown, f"[cut: {harmless(facts['cut'])}]"] if "cut" in facts else shown)
 
 
 class _Clean:
@@ -105,9 +109,6 @@ class _Clean:
         self._hush = hush
         self.cut: str | None = body.get("cut")
 
-    def has(self, name: str) -> bool:
-        return name in self._body
-
     def text(self, name: str = "text") -> str:
         """A part as text; data that is none as JSON."""
         value = self._body.get(name, "")
@@ -118,13 +119,18 @@ class _Clean:
     def data(self, value: Any) -> Any:
         return from_json(self._hush(to_json(self._redaction.apply(value))))
 
+    def lines(self) -> list[str] | None:
+        """Those of a difference that was worked out before."""
+        found = self._body.get("lines")
+        return None if found is None else [_cell(line) for line in self.data(found)]
+
     def rows(self) -> list[Any]:
         found = self.data(self._body.get("rows") or [])
         return found if isinstance(found, list) else [found]
 
     def columns(self) -> list[str] | None:
         found = self._body.get("columns")
-        return None if found is None else [_cell(name) for name in self.data(list(found))]
+        return [_cell(name) for name in self.data(found)] if isinstance(found, list) else None
 
     def hides(self, column: str) -> bool:
         return self._redaction.hides(column)
@@ -159,7 +165,7 @@ def _table_form(clean: _Clean) -> dict[str, Any]:
 
 
 def _diff_form(clean: _Clean) -> dict[str, Any]:
-    lines = clean.text("lines").split("\n") if clean.has("lines") else None
+    lines = clean.lines()
     cut = None
     if lines is None:
         before, after = (clean.text(name).split("\n") for name in ("before", "after"))
@@ -194,12 +200,15 @@ def _cell(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}[cut: {_in_all(len(text), 'characters')}]"
+    if len(text) <= LONGEST:
+        return text
+    marker = f"[cut: {_in_all(len(text), 'characters')}]"
+    return text[: LONGEST - len(marker)] + marker
 
 
 def _spread(data: Any) -> str:
     """Data over several lines, one for each part, so that a difference shows what differs."""
-    if isinstance(data, list) and all(isinstance(one, str) for one in data):
+    if isinstance(data, list) and data and all(isinstance(one, str) for one in data):
         return "\n".join(data)
     return "\n".join(_branches(data, 0, ""))
 
@@ -209,7 +218,7 @@ def _branches(data: Any, depth: int, label: str) -> Iterator[str]:
     if isinstance(data, dict) and data:
         yield f"{indent}{label}{{"
         for name in sorted(data):
-            yield from _branches(data[name], depth + 1, f"{name}: ")
+            yield from _branches(data[name], depth + 1, f"{harmless(name)}: ")
         yield f"{indent}}}"
     elif isinstance(data, list) and data:
         yield f"{indent}{label}["
@@ -250,14 +259,15 @@ def _lines_of(facts: Mapping[str, Any]) -> list[str]:
         case "diff":
             return facts["lines"] or ["(no difference)"]
         case "error":
-            return [f"The preview failed with {line}" for line in facts["text"].split("\n", 1)[:1]]
+            return f"The preview failed: {facts['text']}".split("\n")
         case _:
             return [line.expandtabs(4) for line in facts["text"].split("\n")]
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
     rows = [[harmless(cell) for cell in row] for row in rows if row]
-    widths = [max(len(row[place]) for row in rows if place < len(row)) for place in range(max(map(len, rows)))]
+    longest = max(map(len, rows), default=0)
+    widths = [max(len(row[place]) for row in rows if place < len(row)) for place in range(longest)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
 
 
@@ -281,8 +291,9 @@ def _written_out(char: str) -> str:
 
 async def preview_of(make: MakePreview, action: Action, redaction: Redaction, hush: Hush = as_it_is) -> dict[str, Any]:
     """The facts of an action's preview; of its failure if it cannot be made, or not in time."""
+    limit = asyncio.timeout(PATIENCE)
     try:
-        async with asyncio.timeout(PATIENCE) as limit:
+        async with limit:
             preview = _shown(await _made(make, action), redaction)
         return preview.to_facts(redaction, hush)
     except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):

@@ -1,6 +1,6 @@
 """Which actions a policy is for: by name, by label or by risk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Protocol, TypeVar
@@ -40,8 +40,8 @@ class Selector:
     (`pay_*`), and upper and lower case differ.
     """
 
-    actions: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
+    actions: Sequence[str] = ()
+    labels: Sequence[str] = ()
     risk: str = ""
 
     def __post_init__(self) -> None:

@@ -5,14 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, NamedTuple
 
-from assent.governance.approvals import (
-    ApprovalRequest,
-    asked_at,
-    intact_request,
-    is_role,
-    person,
-    reminders_of,
-)
+from assent.governance.approvals import ApprovalRequest, asked_at, intact_request, person, reminders_of
 from assent.governance.people import Roster, roster_of
 from assent.governance.voices import standing
 from assent.store import ApprovalRecord, ApprovalStatus, Store, VerdictRecord
@@ -95,9 +88,7 @@ def _awaited(
     if record.status is not ApprovalStatus.PENDING or not in_time:
         return []
     spoken = {person(one.approver) for one in standing(request, verdicts)}
-    listed = {person(one) for one in request.electorate if not is_role(one)}
-    known = {*listed, *roster.people, *(person(one.delegate) for one in roster.delegations)}
-    return [who for who in sorted(known - spoken) if roster.seats(request, who)]
+    return [who for who in roster.seated(request) if who not in spoken]
 
 
 def _of_one(who: str, said: Sequence[_Said], waiting: Sequence[_Open], now: float) -> ApproverStatistics:

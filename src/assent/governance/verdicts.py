@@ -11,7 +11,7 @@ from assent.governance.action import names_of
 from assent.governance.approvals import DECISIONS, ApprovalRequest, expire, intact_request, person, signal_name
 from assent.governance.conditions import Condition
 from assent.governance.judging import Judgement, judge
-from assent.governance.people import history_of, roster_of
+from assent.governance.people import history_of, roster_of, speakers
 from assent.governance.voices import objection
 from assent.store import ApprovalRecord, ApprovalStatus, Event, Message, Store, VerdictRecord
 
@@ -45,9 +45,10 @@ async def cast(
     while True:  # a compare-and-set fails only if another verdict came first, and of these there are few
         record = await find(store, approval_id)
         now = clock.now()  # before the roster: who is disabled after this moment was not when it was decided
-        roster = await roster_of(store, now)
+        said = await store.verdicts(approval_id)
+        roster = await roster_of(store, now, {approver, *speakers(said)})
         verdict = replace(verdict, at=now, shown_at=await _shown(store, approval_id, approver))
-        judged = judge(record, await store.verdicts(approval_id), verdict, now, roster)
+        judged = judge(record, said, verdict, now, roster)
         event = _event_of(record, _type_of_verdict(judged), now, _facts_of(judged))
         if await store.decide(judged.record, judged.verdict, [event], _word_of(judged, now)):
             break
@@ -180,7 +181,8 @@ async def find(store: Store, approval_id: str) -> ApprovalRecord:
 async def objection_to(store: Store, approval_id: str, asked: ApprovalRequest) -> str | None:
     """Why a stored approval is no authority for what was asked, in words for people; None if it is."""
     record = await store.approval(approval_id)
-    verdicts, roster = await store.verdicts(approval_id), await history_of(store)
+    verdicts = await store.verdicts(approval_id)
+    roster = await history_of(store, speakers(verdicts))
     found = objection(record, asked, verdicts, roster)
     if found is None or record is None or record.status is not ApprovalStatus.GRANTED:
         return found

@@ -173,5 +173,8 @@ def _told(approval_id: str, events: Iterable[Event]) -> frozenset[tuple[str, str
 
 
 def _facts(event: Event) -> Mapping[str, Any]:
-    facts = from_json(event.value or "{}")
+    try:
+        facts = from_json(event.value or "{}")
+    except ValueError:  # an edited row tells of nothing
+        return {}
     return facts if isinstance(facts, dict) else {}

@@ -1,7 +1,8 @@
 """Criteria about what an action says: its amounts, its other values, where it happens, how risky it is."""
 
+import operator
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
@@ -26,7 +27,12 @@ from assent.policies.measures import (
     number_of,
 )
 
-BOUNDS: Final = {"above": "over", "at_least": "at least", "below": "under", "at_most": "at most"}
+BOUNDS: Final[Mapping[str, tuple[str, Callable[[Decimal, Decimal], bool]]]] = {
+    "above": ("over", operator.gt),
+    "at_least": ("at least", operator.ge),
+    "below": ("under", operator.lt),
+    "at_most": ("at most", operator.le),
+}
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,24 @@ class Threshold(Criterion):
     of: Root = "arguments"
     missing: bool | None = None
     _measure: Measure = field(init=False, repr=False, compare=False)
+    _bounds: tuple[tuple[Callable[[Decimal, Decimal], bool], Decimal], ...] = field(
+        init=False, repr=False, compare=False
+    )
+    _wanted: str = field(init=False, repr=False, compare=False)  # the bounds in words
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_measure", measure_of(self.value, self.of, self._label))
-        given = [name for name in BOUNDS if getattr(self, name) is not None]
+        given = {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
         if not given:
             raise UsageError(f"{type(self).__name__} has no bound. Give above=, at_least=, below= or at_most=.")
-        for name in given:
-            object.__setattr__(self, name, amount_of(name, getattr(self, name)))
+        amounts = {name: amount_of(name, bound) for name, bound in given.items()}
+        settled = {
+            **amounts,
+            "_measure": measure_of(self.value, self.of, self._label),
+            "_bounds": tuple((BOUNDS[name][1], bound) for name, bound in amounts.items()),
+            "_wanted": " and ".join(f"{BOUNDS[name][0]} {bound:,}" for name, bound in amounts.items()),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
     @property
     def _label(self) -> str:
@@ -64,32 +80,14 @@ class Threshold(Criterion):
         return judged(self._measure.read(action, facts), self._judge)
 
     def _judge(self, reading: Reading) -> Finding:
+        label = self._measure.label
         if reading.value is MISSING:
-            return Finding(self.missing, reading.facts, f"there is no {self._measure.label}")
+            return Finding(self.missing, reading.facts, f"there is no {label}")
         number = number_of(reading.value)
         if number is None:
-            return Finding(None, reading.facts, f"{self._measure.label} is no number")
-        met = all(_is_within(name, number, getattr(self, name)) for name in BOUNDS)
-        return Finding(met, reading.facts, f"{self._measure.label} is {'' if met else 'not '}{self._range}")
-
-    @property
-    def _range(self) -> str:
-        bounds = ((words, getattr(self, name)) for name, words in BOUNDS.items())
-        return " and ".join(f"{words} {bound:,}" for words, bound in bounds if bound is not None)
-
-
-def _is_within(name: str, number: Decimal, bound: Decimal | None) -> bool:
-    if bound is None:
-        return True
-    match name:
-        case "above":
-            return number > bound
-        case "at_least":
-            return number >= bound
-        case "below":
-            return number < bound
-        case _:
-            return number <= bound
+            return Finding(None, reading.facts, f"{label} is no number")
+        met = all(is_within(number, bound) for is_within, bound in self._bounds)
+        return Finding(met, reading.facts, f"{label} is {'' if met else 'not '}{self._wanted}")
 
 
 @dataclass(frozen=True)
@@ -119,40 +117,45 @@ class Matches(Criterion):
     of: Root = "arguments"
     missing: bool | None = None
     _attribute: Attribute = field(init=False, repr=False, compare=False)
+    _wanted: str = field(init=False, repr=False, compare=False)  # what it should be, in words
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_attribute", Attribute(self.path, self.of))
         given = [name for name in ("equals", "one_of", "pattern", "contains") if getattr(self, name) is not None]
         if len(given) != 1:
             raise UsageError(
                 f"Matches takes one of equals=, one_of=, pattern= and contains=, and has {given or 'none'}."
             )
+        one_of = None if self.one_of is None else _choices(self.one_of)
+        pattern = None if self.pattern is None else _compiled(self.pattern)
+        settled = {"one_of": one_of, "pattern": pattern, "_attribute": Attribute(self.path, self.of)}
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_wanted", self._in_words())
+
+    def _in_words(self) -> str:
+        if isinstance(self.pattern, re.Pattern):
+            return f"like {self.pattern.pattern}"
         if self.one_of is not None:
-            object.__setattr__(self, "one_of", _choices(self.one_of))
-        if isinstance(self.pattern, str):
-            object.__setattr__(self, "pattern", _compiled(self.pattern))
+            told = ", ".join(map(str, self.one_of))
+            return f"one of {told}" if len(self.one_of) > 1 else told
+        return f"a collection with {self.contains}" if self.equals is None else str(self.equals)
 
     def meets(self, action: Action, facts: Facts) -> Finding:
         label, reading = self._attribute.label, self._attribute.read(action, facts)
         if reading.value is MISSING:
             return Finding(self.missing, reading.facts, f"there is no {label}")
-        met, wanted = self._compared(reading.value)
+        met = self._fits(reading.value)
         if met is None:
-            return Finding(None, reading.facts, f"{label} is nothing that could be {wanted}")
-        return Finding(met, reading.facts, f"{label} is {'' if met else 'not '}{wanted}")
+            return Finding(None, reading.facts, f"{label} is nothing that could be {self._wanted}")
+        return Finding(met, reading.facts, f"{label} is {'' if met else 'not '}{self._wanted}")
 
-    def _compared(self, value: Any) -> tuple[bool | None, str]:
-        """Whether the value is as it should be, and how that is said."""
+    def _fits(self, value: Any) -> bool | None:
         if isinstance(self.pattern, re.Pattern):
             text = value.value if isinstance(value, Enum) else value
-            met = bool(self.pattern.fullmatch(text)) if isinstance(text, str) else None
-            return met, f"like {self.pattern.pattern}"
+            return bool(self.pattern.fullmatch(text)) if isinstance(text, str) else None
         if self.one_of is not None:
-            return any(_is_same(value, one) for one in self.one_of), f"one of {', '.join(map(str, self.one_of))}"
-        if self.equals is not None:
-            return _is_same(value, self.equals), str(self.equals)
-        met = _holds(value, self.contains)
-        return met, f"a collection with {self.contains}"
+            return any(_is_same(value, one) for one in self.one_of)
+        return _holds(value, self.contains) if self.equals is None else _is_same(value, self.equals)
 
 
 def _choices(given: object) -> tuple[Any, ...]:
@@ -162,7 +165,7 @@ def _choices(given: object) -> tuple[Any, ...]:
     return tuple(sorted(given, key=repr)) if isinstance(given, AbstractSet) else tuple(given)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str | re.Pattern[str]) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -232,7 +235,7 @@ class Dynamic(Criterion):
         match answer:
             case Finding():
                 return answer
-            case True | False:
+            case bool():
                 return Finding(answer, {self.label: answer}, f"{self.label} {'holds' if answer else 'does not hold'}")
             case None:
                 return Finding(None, {self.label: None}, f"{self.label} cannot tell")

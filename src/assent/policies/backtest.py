@@ -1,7 +1,7 @@
 """Policies asked about actions that were recorded before, to see what they would change.
 
 The policies under test take the place of the recorded ones of the same name, and of those that are said to go
-(`without`). Whatever other policies said, for one those that stand in the code, stays as it was recorded. Together they
+(`without`); policies inside of one, called `name/part`, go with it. Whatever other policies said, for one those that stand in the code, stays as it was recorded. Together they
 say what policies say together anywhere: any denial denies, else any question asks. Rate limits and budgets are counted
 anew in the order of recording, as if every action that is not denied had been approved and had happened.
 
@@ -9,12 +9,12 @@ Nothing is guessed. A policy that wants a value which the record does not have (
 action unjudged, unless another policy denies it anyway, or the very same policy was asked then, by its fingerprint.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from assent.errors import UsageError
-from assent.governance import Decision, Facts, Policy, evaluate_all
+from assent.governance import Action, Decision, Facts, Policy, evaluate_all
 from assent.governance.selection import selected
 from assent.policies.recording import EVALUATED, UNREADABLE, Question, Recorded, Word, recorded_of
 from assent.policies.simulation import Simulation
@@ -53,9 +53,19 @@ async def backtest(
 class _Rules:
     """The policies under test that are for one kind of action."""
 
-    free: tuple[Policy, ...]
-    consuming: tuple[Policy, ...]  # asked last, and only while nothing denies
+    enforcing: tuple[Policy, ...]
     shadows: tuple[Policy, ...]  # as if they were in force
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recorded(Policy):
+    """Stands for the denials of other policies, which stay as they were recorded."""
+
+    def evaluate(self, action: Action, facts: Facts) -> Decision:
+        return self.deny("as recorded")
+
+
+DENIED_BY_OTHERS: Final = _Recorded(name="as recorded")
 
 
 class Backtest:
@@ -68,11 +78,13 @@ class Backtest:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise UsageError(f"There are several policies called {', '.join(twice)}. Give each a name of its own.")
-        self._replaced = {*names, *without}
-        self._shadowed = {one.name for one in policies if one.mode == "shadow"}
+        every = [each for one in policies for each in _with_all_inside(one)]
+        self._replaced = {_first_name(name) for name in (*without, *(one.name for one in every))}
+        self._stays: dict[str, bool] = {}  # what a record says of a policy, by its name
         self._rules: dict[tuple[str, frozenset[str], str], _Rules] = {}
         self._simulation = Simulation()
-        self.tally = Tally({one.name: PolicyTally(one.name, one.mode == "shadow") for one in self._policies})
+        judges = [each for each in every if each.kind != "audit"]
+        self.tally = Tally({one.name: PolicyTally(one.name, one.mode == "shadow") for one in judges})
 
     async def add(self, event: Event) -> None:
         """Judge one recorded action, and count it."""
@@ -84,28 +96,40 @@ class Backtest:
 
     async def compare(self, recorded: Recorded) -> Comparison:
         """What the policies say of an action, beside what was said."""
-        kept = tuple(word for word in recorded.words if word.policy not in self._replaced)
+        before, kept = self._divided(recorded.words)
         hearing = _Hearing(recorded, self._simulation.facts(recorded.at, recorded.environment), kept)
         rules = self._rules_for(recorded)
-        await hearing.ask_all(rules.free)
-        await hearing.ask_in_turn(rules.consuming)
+        await hearing.ask(rules.enforcing)
+        outcome = hearing.outcome
+        happens = (outcome or recorded.outcome) != "deny"
         shadow = _Hearing(recorded, hearing.facts, ())
         for one in rules.shadows:
             # Each as if it alone were added to those in force.
-            if hearing.happens or not one.consumes:
-                await shadow.ask(one)
-        if hearing.happens:
+            if happens or not _consumes(one):
+                await shadow.ask_alone(one)
+        if happens:
             self._simulation.take(hold for decision in hearing.decisions + shadow.decisions for hold in decision.holds)
         return Comparison(
             recorded=recorded,
-            outcome=hearing.outcome,
-            before=tuple(word for word in recorded.words if word.policy in self._replaced),
+            outcome=outcome,
+            before=before,
             kept=kept,
             words=hearing.words,
             shadows=shadow.words,
             missing=hearing.missing,
             shadow_missing=shadow.missing,
         )
+
+    def _divided(self, words: Iterable[Word]) -> tuple[list[Word], list[Word]]:
+        """The words in whose place others come, and those that stay."""
+        before: list[Word] = []
+        kept: list[Word] = []
+        for word in words:
+            stays = self._stays.get(word.policy)
+            if stays is None:
+                stays = self._stays[word.policy] = _first_name(word.policy) not in self._replaced
+            (kept if stays else before).append(word)
+        return before, kept
 
     def _rules_for(self, recorded: Recorded) -> _Rules:
         action = recorded.action
@@ -117,12 +141,26 @@ class Backtest:
 
 
 def _rules_of(policies: Sequence[Policy]) -> _Rules:
-    enforcing = [one for one in policies if one.mode == "enforce"]
     return _Rules(
-        free=tuple(one for one in enforcing if not one.consumes),
-        consuming=tuple(one for one in enforcing if one.consumes),
+        enforcing=tuple(one for one in policies if one.mode == "enforce"),
         shadows=tuple(replace(one, mode="enforce") for one in policies if one.mode == "shadow"),
     )
+
+
+def _first_name(name: str) -> str:
+    """The name of the whole of which a policy is a part: those inside of `payments` are called `payments/large`."""
+    return name.partition("/")[0]
+
+
+def _with_all_inside(one: Policy) -> Iterator[Policy]:
+    """A policy, and those that it may hand on to."""
+    yield one
+    for each in getattr(one, "inside", ()):
+        yield from _with_all_inside(each)
+
+
+def _consumes(one: Policy) -> bool:
+    return any(each.consumes for each in _with_all_inside(one))
 
 
 class _Hearing:
@@ -139,54 +177,49 @@ class _Hearing:
         self.missing: dict[str, tuple[str, ...]] = {}
 
     @property
-    def is_denied(self) -> bool:
-        return any(word.outcome == "deny" for words in (self.said, self.words) for word in words)
-
-    @property
     def outcome(self) -> str | None:
         """What all say together; None if that hangs on what is not recorded."""
-        if self.is_denied:
+        outcomes = {word.outcome for words in (self.said, self.words) for word in words}
+        if "deny" in outcomes:
             return "deny"
         if self.missing:
             return None
-        asks = any(word.outcome == "ask" for words in (self.said, self.words) for word in words)
-        return "ask" if asks else "allow"
+        return "ask" if "ask" in outcomes else "allow"
 
     @property
     def happens(self) -> bool:
         """Whether the action is taken to happen: as it did, where nothing else is known."""
         return (self.outcome or self.recorded.outcome) != "deny"
 
-    async def ask_all(self, policies: Sequence[Policy]) -> None:
-        """Ask policies that use nothing up, so that they can be asked again."""
-        ruling = await evaluate_all(policies, self.recorded.action, self.facts)
-        if self.recorded.gaps.take():
-            # Somebody wanted a value that is not there. Asked one by one, they show who.
-            for one in policies:
-                await self.ask(one)
+    async def ask(self, policies: Sequence[Policy]) -> None:
+        """Ask all of them, together with what others have said."""
+        if not self.recorded.is_whole:
+            # One after another they show who wants a value that is not there; what uses something up comes last.
+            for one in sorted(policies, key=_consumes):
+                if self.happens or not _consumes(one):
+                    await self.ask_alone(one)
+        elif self.outcome == "deny":
+            ruling = await evaluate_all([DENIED_BY_OTHERS, *policies], self.recorded.action, self.facts)
+            self._hear(ruling.decisions[1:])
         else:
-            self._hear(ruling.decisions)
+            self._hear((await evaluate_all(policies, self.recorded.action, self.facts)).decisions)
 
-    async def ask_in_turn(self, policies: Sequence[Policy]) -> None:
-        """Ask policies of which one that denies spares the others."""
-        for one in policies:
-            if self.happens:
-                await self.ask(one)
-
-    async def ask(self, one: Policy) -> None:
+    async def ask_alone(self, one: Policy) -> None:
         """Ask one policy, or take its recorded word if it misses a value."""
         ruling = await evaluate_all([one], self.recorded.action, self.facts)
         missing = self.recorded.gaps.take()
         if not missing:
             self._hear(ruling.decisions)
-        elif (word := self._recorded_word(one)) is not None:
-            self.words.append(word)
+        elif words := self._recorded_words(one):
+            self.words += words
         else:
             self.missing[one.name] = missing
 
-    def _recorded_word(self, one: Policy) -> Word | None:
-        fingerprint = one.fingerprint()
-        return next((word for word in self.recorded.words if word.fingerprint == fingerprint), None)
+    def _recorded_words(self, one: Policy) -> list[Word]:
+        """What the very same policy said then, with those that it handed on to; nothing if there was another."""
+        fingerprint, names = one.fingerprint(), {each.name for each in _with_all_inside(one)}
+        words = [word for word in self.recorded.words if word.policy in names]
+        return words if any(word.fingerprint == fingerprint for word in words) else []
 
     def _hear(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
@@ -195,10 +228,6 @@ class _Hearing:
 
 
 def _word_of(decision: Decision) -> Word:
-    return Word(
-        policy=decision.policy,
-        outcome=decision.outcome,
-        questions=tuple(Question.of(one.electorate, one.quorum) for one in decision.requests),
-        reason=decision.reason,
-        failed=decision.cause is not None,
-    )
+    requests = decision.requests
+    questions = tuple([Question.of(one.electorate, one.quorum) for one in requests]) if requests else ()
+    return Word(decision.policy, decision.outcome, "", questions, decision.reason, decision.cause is not None)

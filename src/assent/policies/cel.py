@@ -1,9 +1,12 @@
 """Conditions in CEL, the Common Expression Language; it needs the extra `policy`."""
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +23,8 @@ except ImportError:  # the extra is not installed; an expression says so
 
 ABSENT: Final = object()
 SPOKEN: Final = re.compile("'(and|or|not|AND|OR|NOT)'")
+NOWHERE: Final = Facts(now=0.0)
+FINEST: Final = 10**9  # finer amounts are rounded up
 POISON: Final = b"!"  # instead of a value that a function could not work out; no operator takes it
 # The library has no error of its own; a missing variable, a wrong type and a bad key are these.
 REFUSALS: Final = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError)
@@ -64,12 +69,27 @@ class Expression:
         return self._truth(self.value(action, facts))
 
     def holds_for(self, action: Action) -> bool:
-        """The same of one that looks at the action only."""
-        return self.holds(action, Facts(now=0.0))
+        """Whether one that looks at the action only is true."""
+        return self.holds(action, NOWHERE)
 
-    def value_of(self, action: Action) -> Any:
-        """What one comes to that looks at the action only."""
-        return self.value(action, Facts(now=0.0))
+    def amount_of(self, action: Action) -> Any:
+        """The amount that one comes to that looks at the action only; endless fractions are rounded up."""
+        value = self.value(action, NOWHERE)
+        return value if not isinstance(value, Fraction) else Decimal(math.ceil(value * FINEST)) / FINEST
+
+    def key_of(self, action: Action) -> str:
+        """What one that looks at the action only counts by."""
+        value = self.value(action, NOWHERE)
+        if isinstance(value, str | int | Decimal) and not isinstance(value, bool):
+            return str(value)
+        raise UsageError(f"{self.text!r} came to {type(value).__name__}, and counting is by a text or a number.")
+
+    def names_for(self, action: Action) -> list[str]:
+        """The names that one comes to that looks at the action only."""
+        value = self.value(action, NOWHERE)
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return value
+        raise UsageError(f"{self.text!r} came to {type(value).__name__}, and a list of names is needed.")
 
     def find(self, action: Action, facts: Facts) -> tuple[bool, Mapping[str, Any]]:
         """Whether it is true, and the values that it saw. The UsageError has these as `seen`."""
@@ -90,29 +110,37 @@ class Expression:
 
     def _worked_out(self, action: Action, facts: Facts, values: Mapping[tuple[str, ...], Any]) -> Any:
         problems: list[str] = []
-        given: dict[str, Any] = {}
-        for path, value in values.items():
-            if value is ABSENT:
-                problems.append(f"there is no {'.'.join(path)}")
-            else:
-                given[self._plan.paths[path]] = _carried(path, value, problems)
+        given = dict(self._variables(values, problems))
         for path, name in self._plan.presences.items():
             if _found(action, facts, path[:-1]) is ABSENT:
                 problems.append(f"there is no {'.'.join(path[:-1])}")
             else:
                 given[name] = _found(action, facts, path) is not ABSENT
+        faults: list[str] = []
         for name, work in self._plan.functions.items():
-            given[name] = partial(_quietly, work, problems)
-        return plain(self._run(given, problems))
+            given[name] = partial(_quietly, work, faults)
+        return plain(self._run(given, faults, problems))
 
-    def _run(self, given: dict[str, Any], problems: list[str]) -> Any:
+    def _variables(self, values: Mapping[tuple[str, ...], Any], problems: list[str]) -> Iterator[tuple[str, Any]]:
+        """Those that have a value. Asking for another one is an error, in the library as in the language."""
+        for path, value in values.items():
+            if value is ABSENT:
+                problems.append(f"there is no {'.'.join(path)}")
+                continue
+            try:
+                yield self._plan.paths[path], carried(value)
+            except UsageError as error:
+                problems.append(f"{'.'.join(path)} cannot be used: {str(error).rstrip('.')}")
+
+    def _run(self, given: dict[str, Any], faults: list[str], problems: list[str]) -> Any:
         try:
             result = self._program.execute(given)
         except REFUSALS as error:
-            problem = problems[0] if problems else str(error).partition(". ")[0]
+            problem = next(iter((*faults, *problems)), str(error).partition(". ")[0])
             raise UsageError(f"{self.text!r} cannot be told: {problem}.") from error
-        if result == POISON:
-            raise UsageError(f"{self.text!r} cannot be told: {problems[0]}.")
+        if faults:
+            # What a function could not work out may have come to something all the same, as in a list of it.
+            raise UsageError(f"{self.text!r} cannot be told: {faults[0]}.")
         return result
 
 
@@ -149,7 +177,9 @@ def of_action(expression: Expression) -> Expression:
     """The expression, which must look at the action only. Raises UsageError."""
     others = sorted(expression.roots & {"now", "environment"})
     if others:
-        raise UsageError(f"{expression.text!r} uses {' and '.join(others)}, which is not known here. Put it into `when`.")
+        raise UsageError(
+            f"{expression.text!r} uses {' and '.join(others)}, which is not known here. Put it into `when`."
+        )
     return expression
 
 
@@ -159,7 +189,9 @@ def _compiled(text: str, original: str) -> Any:
     try:
         return cel.compile(text)
     except REFUSALS as error:
-        problem = str(error).partition("ERROR: <input>:")[2].partition("\n")[0].partition(" expecting ")[0] or str(error)
+        problem = str(error).partition("ERROR: <input>:")[2].partition("\n")[0].partition(" expecting ")[0] or str(
+            error
+        )
         words = "Write && for and, || for or, ! for not." if SPOKEN.search(problem) else "Mend the expression."
         raise UsageError(f"{original!r} is no CEL: {problem}. {words}") from error
 
@@ -171,20 +203,12 @@ def _check_pattern(pattern: str, original: str) -> None:
         raise UsageError(f"{pattern} in {original!r} is no regular expression. Mend it.") from error
 
 
-def _quietly(work: Callable[..., Any], problems: list[str], *values: Any) -> Any:
+def _quietly(work: Callable[..., Any], faults: list[str], *values: Any) -> Any:
     """Call a function of ours. The library would log what one raises, with values that may be secret."""
     try:
         return carried(work(*values))
     except FAULTS as error:
-        problems.append(str(error).rstrip("."))
-        return POISON
-
-
-def _carried(path: tuple[str, ...], value: Any, problems: list[str]) -> Any:
-    try:
-        return carried(value)
-    except UsageError as error:
-        problems.append(f"{'.'.join(path)} cannot be used: {str(error).rstrip('.')}")
+        faults.append(str(error).rstrip("."))
         return POISON
 
 
@@ -192,10 +216,7 @@ def _found(action: Action, facts: Facts, path: tuple[str, ...]) -> Any:
     """What stands at a path; ABSENT if nothing does."""
     value = _root(action, facts, path[0])
     for name in path[1:]:
-        if isinstance(value, Mapping):
-            value = value.get(name, ABSENT)
-        else:
-            value = _member(value, name)
+        value = value.get(name, ABSENT) if isinstance(value, Mapping) else _member(value, name)
         if value is ABSENT:
             break
     return value

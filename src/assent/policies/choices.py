@@ -9,7 +9,7 @@ from assent.errors import UsageError
 from assent.governance import Action, Decision, Facts
 from assent.governance.policy import Answer
 from assent.governance.policy import then as once_known
-from assent.policies.choosing import DENIED, Branch, Chooser, Rule, Then, branch_of, check_criterion, unclear
+from assent.policies.choosing import ALWAYS, DENIED, Branch, Chooser, Rule, Then, branch_of, check_criterion
 from assent.policies.criteria import Criterion, Finding, finding_of, findings, merged, settled
 from assent.policies.measures import MISSING, Amount, Measure, Reading, Root, measure_of, number_of
 from assent.policies.scores import Tiers
@@ -47,7 +47,7 @@ class When(Chooser):
     def _choose(self, action: Action, facts: Facts, answer: Finding) -> Decision:
         found = settled(self.criterion, answer)
         if found.met is None:
-            return self.lead_to(DENIED, action, facts, unclear(found))
+            return self.refuse(action, found)
         return self.lead_to(self._then if found.met else self._otherwise, action, facts, found)
 
 
@@ -89,7 +89,7 @@ class Tiered(Chooser):
         label, number = self._measure.label, number_of(reading.value)
         if number is None:
             problem = f"there is no {label}" if reading.value is MISSING else f"{label} is no number"
-            return self.lead_to(DENIED, action, facts, unclear(Finding(None, reading.facts, problem)))
+            return self.refuse(action, Finding(None, reading.facts, problem))
         place = self._tiers.place_of(number)
         if place < 0:
             return self.lead_to(DENIED, action, facts, Finding(False, reading.facts, f"{label} is below all tiers"))
@@ -127,12 +127,12 @@ class Layered(Chooser):
         seen = merged(one.facts for one in found)
         unknown = [one.reason for one in found if one.met is None]
         if unknown:
-            return self.lead_to(DENIED, action, facts, unclear(Finding(None, seen, " and ".join(unknown))))
+            return self.refuse(action, Finding(None, seen, " and ".join(unknown)))
         answers = iter(found)
-        applying = [layer for layer in self.layers if layer.when is None or next(answers).met]
-        told = ", ".join(layer.name for layer in applying)
-        branch = sum((layer.branch for layer in applying), Branch())
-        return self.lead_to(branch, action, facts, Finding(True, seen, f"layers: {told or 'none'}"))
+        each = [(layer, ALWAYS if layer.when is None else next(answers)) for layer in self.layers]
+        told = "; ".join(layer.told(answer) for layer, answer in each if answer)
+        branch = sum((layer.branch for layer, answer in each if answer), Branch())
+        return self.lead_to(branch, action, facts, Finding(True, seen, told or "no layer applies"))
 
 
 @dataclass(frozen=True)
@@ -161,13 +161,12 @@ class Composite(Chooser):
     async def evaluate(self, action: Action, facts: Facts) -> Decision:
         seen: list[Mapping[str, Any]] = []
         for rule in self.rules:
-            found = Finding(True) if rule.when is None else await finding_of(rule.when, action, facts)
+            found = ALWAYS if rule.when is None else await finding_of(rule.when, action, facts)
             seen.append(found.facts)
             if found.met is None:
-                return self.lead_to(DENIED, action, facts, unclear(Finding(None, merged(seen), found.reason)))
+                return self.refuse(action, Finding(None, merged(seen), found.reason))
             if found.met:
-                reason = f"rule {rule.name!r}: {found.reason or 'it always applies'}"
-                return self.lead_to(rule.branch, action, facts, Finding(True, merged(seen), reason))
+                return self.lead_to(rule.branch, action, facts, Finding(True, merged(seen), rule.told(found)))
         return self.lead_to(self._otherwise, action, facts, Finding(False, merged(seen), "no rule applies"))
 
 

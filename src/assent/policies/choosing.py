@@ -36,17 +36,19 @@ class Branch:
         return names if names and self.word == "allow" else (self.word, *names)
 
     def __add__(self, other: "Branch") -> "Branch":
-        return Branch(max(self.word, other.word, key=STRICTNESS.index), (*self.policies, *other.policies))
+        stricter = max((self, other), key=lambda one: STRICTNESS.index(one.word))
+        return Branch(stricter.word, (*self.policies, *other.policies))
 
 
 DENIED: Final = Branch("deny")
+BY_WORD: Final[Mapping[str, Branch]] = {"allow": Branch(), "warn": Branch("warn"), "deny": DENIED}
 
 
 def branch_of(what: str, given: object) -> Branch:
     """What was given for a case. Raises UsageError for what is neither policies nor a known word."""
     match given:
-        case "allow" | "warn" | "deny":
-            return Branch(given)
+        case str() if given in BY_WORD:
+            return BY_WORD[given]
         case Policy():
             return Branch(policies=(given,))
         case list() | tuple() if given and all(isinstance(one, Policy) for one in given):
@@ -77,6 +79,14 @@ class Rule:
     def branch(self) -> Branch:
         """What it leads to."""
         return self._branch
+
+    def told(self, found: Finding) -> str:
+        """That it applies, and why."""
+        return f"{self.name}: {found.reason}" if found.reason else self.name
+
+
+ALWAYS: Final = Finding(True)
+"""What is found where there is nothing to meet."""
 
 
 def check_criterion(what: str, given: object) -> None:
@@ -142,9 +152,14 @@ class Chooser(Policy):
         """The decision that hands on to a branch, with what was found."""
         # What has happened already can be recorded and judged, but no more allowed or denied for what it is.
         word = branch.word if facts.phase == Phase.BEFORE else "allow"
-        seen = {"seen": found.facts} if action.captured and found.facts else {}
+        told = {"then": branch.told, **_seen(action, found)}
         hands_on = tuple(self._handed(one) for one in branch.policies if _is_for(one, action))
-        return Decision(word, self.name, self.kind, found.reason, {"then": branch.told, **seen}, hands_on=hands_on)
+        return Decision(word, self.name, self.kind, found.reason, told, hands_on=hands_on)
+
+    def refuse(self, action: Action, found: Finding) -> Decision:
+        """The denial for want of knowledge, at whatever moment."""
+        reason = f"it cannot be told whether it may happen: {found.reason}"
+        return Decision("deny", self.name, self.kind, reason, _seen(action, found))
 
     def _handed(self, one: Policy) -> Policy:
         """The policy as it is handed on to: what a shadow leads to is a shadow itself."""
@@ -153,6 +168,11 @@ class Chooser(Policy):
         shadow = copy.copy(one)
         object.__setattr__(shadow, "mode", "shadow")
         return shadow
+
+
+def _seen(action: Action, found: Finding) -> dict[str, Any]:
+    """What the record shows of the values; nothing of a call that keeps no state."""
+    return {"seen": found.facts} if action.captured and found.facts else {}
 
 
 def _in_force(value: Any) -> Any:
@@ -172,8 +192,3 @@ def _in_force(value: Any) -> Any:
 
 def _is_for(one: Policy, action: Action) -> bool:
     return one.applies_to is None or one.applies_to.selects(action)
-
-
-def unclear(found: Finding) -> Finding:
-    """The finding behind a denial for want of knowledge."""
-    return Finding(None, found.facts, f"it cannot be told whether it may happen: {found.reason}")

@@ -56,9 +56,12 @@ def shown(place: Place) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
-def read_document(path: Path) -> Document:
-    """Read a file by its suffix. Raises PolicyFileError for what cannot be read as data."""
-    name, readers = str(path), {".yaml": _from_yaml, ".yml": _from_yaml, ".json": _from_json, ".toml": _from_toml}
+def read_document(path: Path, name: str = "") -> Document:
+    """Read a file by its suffix. Raises PolicyFileError, under that name, for what cannot be read as data."""
+    name, readers = (
+        name or str(path),
+        {".yaml": _from_yaml, ".yml": _from_yaml, ".json": _from_json, ".toml": _from_toml},
+    )
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise Document(name, None).error("its name tells no format. Call it .yaml, .json or .toml.")
@@ -85,7 +88,9 @@ def _copied(document: Document, value: Any, place: Place) -> Any:
         raise document.error(f"it is nested more than {MAX_DEPTH} deep. Write it flatter.", place)
     match value:
         case Mapping():
-            return {_text_key(document, key, place): _copied(document, one, (*place, key)) for key, one in value.items()}
+            return {
+                _text_key(document, key, place): _copied(document, one, (*place, key)) for key, one in value.items()
+            }
         case list() | tuple():
             return [_copied(document, one, (*place, number)) for number, one in enumerate(value)]
         case float():

@@ -1,13 +1,14 @@
 """What operators and functions of CEL do here: numbers are exact, and texts that are numbers count as numbers.
 
-The CEL library knows 64-bit integers and floats only, and turns everything else into floats before anybody can object.
-So exact numbers travel through it as bytes, which no CEL expression of ours can hold otherwise and which none of its own
-operators takes; whatever may touch a number is done by the functions of this module.
+The CEL library knows 64-bit integers and floats only, and turns other numbers into floats before anybody can object. So
+exact numbers travel through it as bytes, which no expression can hold otherwise and which none of its own operators
+takes; whatever may touch a number is done by the functions of this module.
 """
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
@@ -82,7 +83,7 @@ class _Carrier:
                 return {_key(key): self.carry(one, depth) for key, one in value.items()}
             case list() | tuple():
                 return [self.carry(one, depth) for one in value]
-            case Set():
+            case AbstractSet():
                 return self._carry_set(value, depth)
             case _:
                 return {name: self.carry(one, depth) for name, one in members(value).items()}
@@ -321,7 +322,11 @@ def _exactly(work: Callable[[Any, Any], Decimal], first: Number, second: Number)
     if isinstance(first, Fraction) or isinstance(second, Fraction):
         return FRACTIONS[work.__name__](Fraction(first), Fraction(second))
     found = work(Decimal(first), Decimal(second))
-    return int(found) if isinstance(first, int) and isinstance(second, int) and found == found.to_integral_value() else found
+    return (
+        int(found)
+        if isinstance(first, int) and isinstance(second, int) and found == found.to_integral_value()
+        else found
+    )
 
 
 FRACTIONS: Final[Mapping[str, Callable[[Fraction, Fraction], Fraction]]] = {
@@ -392,12 +397,16 @@ def total(value: Any) -> Number:
 
 def least(*values: Any) -> Number:
     """`min` of numbers, or of a list of them."""
-    return min(_all_numbers(values, "min()"), key=Fraction)
+    return min(_all_numbers(values, "min()"), key=_by_value)
 
 
 def most(*values: Any) -> Number:
     """`max` of numbers, or of a list of them."""
-    return max(_all_numbers(values, "max()"), key=Fraction)
+    return max(_all_numbers(values, "max()"), key=_by_value)
+
+
+def _by_value(one: Number) -> Fraction:
+    return Fraction(one)
 
 
 def absolute(value: Any) -> Number:

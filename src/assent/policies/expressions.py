@@ -33,7 +33,16 @@ KINDS: Final[Mapping[tuple[str, ...], str]] = {
     ("requester", "roles"): "list",
     ("requester", "permissions"): "list",
 }
-MACROS: Final[Mapping[str, str]] = {"all": "bool", "exists": "bool", "exists_one": "bool", "filter": "list", "map": "list"}
+MACROS: Final[Mapping[str, str]] = {
+    "all": "bool",
+    "exists": "bool",
+    "exists_one": "bool",
+    "filter": "list",
+    "map": "list",
+}
+ORDERED: Final = ({"number", "number or text"}, {"text", "number or text"}, {"time", "text"}, {"span"})
+ALIKE: Final = ({"number", "number or text", "text"}, {"time", "text"})
+"""Kinds that can be compared with each other."""
 OF_TEXTS: Final = ("contains", "endsWith", "matches", "startsWith")
 WORDS: Final[Mapping[str, str]] = {"true": "bool", "false": "bool", "null": "null"}
 
@@ -52,7 +61,9 @@ TOKEN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    kind: str
+    """A word or mark of an expression."""
+
+    kind: str  # number, text, name or mark
     text: str
     at: int  # the character that it begins with
 
@@ -77,13 +88,17 @@ def translated(expression: str) -> Translation:
 def tokens_of(expression: str) -> list[Token]:
     """Its words and marks. Raises UsageError for what is none, and for what is too long or nested too deeply."""
     if len(expression) > MAX_LENGTH:
-        raise UsageError(f"The expression has {len(expression)} characters. Give at most {MAX_LENGTH}, or several rules.")
+        raise UsageError(
+            f"The expression has {len(expression)} characters. Give at most {MAX_LENGTH}, or several rules."
+        )
     found: list[Token] = []
     at = depth = 0
     while at < len(expression):
         match = TOKEN.match(expression, at)
         if match is None:
-            raise UsageError(f"{expression[at]!r} at character {at + 1} of {expression!r} is no CEL. {_hint(expression, at)}")
+            raise UsageError(
+                f"{expression[at]!r} at character {at + 1} of {expression!r} is no CEL. {_hint(expression, at)}"
+            )
         kind, text = str(match.lastgroup), match.group()
         depth += (text in {"(", "[", "{", "?", "-", "!"}) - (text in {")", "]", "}"})
         if depth > MAX_NESTING:
@@ -189,7 +204,9 @@ class _Reader:
     def _boolean(self, piece: _Piece) -> _Piece:
         piece = self._value(piece)
         if piece.kind not in {"bool", "any"}:
-            self._refuse(f"{_with_article(piece.kind)} stands where true or false is needed", "Compare it with something.")
+            self._refuse(
+                f"{_with_article(piece.kind)} stands where true or false is needed", "Compare it with something."
+            )
         return piece
 
     def _either(self) -> _Piece:
@@ -230,10 +247,9 @@ class _Reader:
         if mark == "in":
             fits = right.kind in {"list", "map", "any"}
         elif mark in {"==", "!="}:
-            fits = len(kinds - {"null"}) < 2 or kinds <= {"number", "number or text", "text"} or kinds <= {"time", "text"}
+            fits = len(kinds - {"null"}) < 2 or any(kinds <= each for each in ALIKE)
         else:
-            fits = kinds <= {"number", "number or text"} or kinds <= {"text", "number or text"} or kinds <= {"time", "text"}
-            fits = fits or kinds == {"span"}
+            fits = any(kinds <= each for each in ORDERED)
         if not fits:
             self._refuse(f"{_with_article(left.kind)} {mark} {_with_article(right.kind)} can never hold")
 
@@ -253,10 +269,10 @@ class _Reader:
 
     def _computed(self, mark: str, left: _Piece, right: _Piece) -> _Piece:
         kinds = {_kind_of(left), _kind_of(right)}
-        wrong = kinds & {"bool", "null", "map"} or kinds == {"number", "text"} or kinds & {"number"} and kinds & {"list", "time"}
-        if wrong:
+        amiss = {"bool", "null", "map"} | ({"text", "list", "time"} if "number" in kinds else set())
+        if kinds & amiss:
             self._refuse(f"{_with_article(left.kind)} {mark} {_with_article(right.kind)} has no meaning")
-        return self._operation(mark, "number" if kinds <= {"number"} else "any", left, right)
+        return self._operation(mark, "number" if "number" in kinds or mark in "*/%" else "any", left, right)
 
     def _signed(self) -> _Piece:
         if self._takes("!"):
@@ -287,7 +303,7 @@ class _Reader:
             case _, "{":
                 return self._map()
         self.place -= 1
-        self._refuse(f"{token.text!r} was not expected")
+        return self._refuse(f"{token.text!r} was not expected")
 
     def _named(self, name: str) -> _Piece:
         if name in WORDS:
@@ -368,7 +384,9 @@ class _Reader:
         target = self._value(piece)
         variable = self._take()
         if variable.kind != "name" or variable.text in {*ROOTS, *WORDS, *self.bound} or variable.text.startswith("_"):
-            self._refuse(f"{variable.text!r} cannot name each member in {name}()", "Write it as in args.items.all(item, ...).")
+            self._refuse(
+                f"{variable.text!r} cannot name each member in {name}()", "Write it as in args.items.all(item, ...)."
+            )
         self._expect(",")
         self.bound.append(variable.text)
         parts = [piece.text for piece in self._listed(")")]

@@ -78,7 +78,7 @@ class Recorded:
     outcome: str  # what the policies said together: allow, ask or deny
     words: tuple[Word, ...]  # of the policies that were in force
     gaps: Gaps
-    risk: str = ""
+    is_whole: bool = True  # nothing is missing in it
 
 
 def recorded_of(event: Event) -> Recorded | None:
@@ -96,15 +96,16 @@ def _recorded_of(event: Event, facts: Mapping[str, Any]) -> Recorded:
     if not is_whole and REDACTED in to_json({**told, "arguments": {}, "context": {}}):
         raise ValueError("who asked, or for what, is hidden")
     environment = facts.get("environment") or {}
+    action = _action_of(event, told, gaps, is_whole)
     return Recorded(
         execution_id=event.execution_id,
         at=float(facts.get("now", event.at)),
-        action=_action_of(event, told, gaps, is_whole),
+        action=action,
         environment=environment if is_whole else watched(environment, gaps, "environment."),
         outcome=facts["outcome"],
-        words=tuple(_word_of(one) for one in facts["decisions"] if one.get("mode") != "shadow"),
+        words=tuple([_word_of(one) for one in facts["decisions"] if one.get("mode") != "shadow"]),
         gaps=gaps,
-        risk=told.get("risk", ""),
+        is_whole=is_whole and not isinstance(action.arguments, Nothing),
     )
 
 
@@ -115,6 +116,7 @@ def _action_of(event: Event, told: Mapping[str, Any], gaps: Gaps, is_whole: bool
         arguments={},
         requester=_principal_of(told.get("requester")),
         labels=frozenset(told.get("labels", ())),
+        risk=told.get("risk", ""),
         context=context if is_whole else watched(context, gaps, "context."),
         execution_id=event.execution_id,
         captured=False,  # requests need no copy of the arguments here
@@ -135,14 +137,9 @@ def _principal_of(facts: Mapping[str, Any] | None) -> Principal | None:
 
 
 def _word_of(facts: Mapping[str, Any]) -> Word:
-    asks = facts.get("asks") or ()
-    return Word(
-        policy=facts["policy"],
-        outcome=facts["outcome"],
-        fingerprint=facts.get("digest", ""),
-        questions=tuple(Question.of(one["approvers"], one.get("quorum", 1)) for one in asks),
-        reason=facts.get("reason", ""),
-    )
+    asks = facts.get("asks")
+    questions = tuple([Question.of(one["approvers"], one.get("quorum", 1)) for one in asks]) if asks else ()
+    return Word(facts["policy"], facts["outcome"], facts.get("digest", ""), questions, facts.get("reason", ""))
 
 
 def watched(data: Mapping[str, Any], gaps: Gaps, path: str = "") -> Mapping[str, Any]:

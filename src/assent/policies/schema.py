@@ -15,11 +15,11 @@ TEXTS: Final[Shape] = {"type": "array", "items": TEXT, "minItems": 1}
 YES_OR_NO: Final[Shape] = {"type": "boolean"}
 WHOLE: Final[Shape] = {"type": "integer", "minimum": 1}
 AMOUNT: Final[Shape] = {
-    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d{1,40}(\.\d{1,40})?$"}]
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9]{1,40}(\.[0-9]{1,40})?$"}]
 }
 SPAN: Final[Shape] = {
     "anyOf": [
-        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)(\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w))*\s*$"},
+        {"type": "string", "pattern": r"^ *[0-9]+(\.[0-9]+)? *(ms|s|m|h|d|w)( *[0-9]+(\.[0-9]+)? *(ms|s|m|h|d|w))* *$"},
         {"type": "number", "minimum": 0},
     ]
 }

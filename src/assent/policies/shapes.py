@@ -60,7 +60,11 @@ def _of_value(schema: Mapping[str, Any], data: Any) -> str:
 def _of_size(schema: Mapping[str, Any], data: Any) -> str:
     if isinstance(data, str):
         if not schema.get("minLength", 0) <= len(data) <= schema.get("maxLength", len(data)):
-            return "it is empty. Write something." if not data else f"it is too long. Write {schema['maxLength']} characters."
+            return (
+                "it is empty. Write something."
+                if not data
+                else f"it is too long. Write {schema['maxLength']} characters."
+            )
         if "pattern" in schema and not re.search(schema["pattern"], data, re.ASCII):
             return f"{_told(data)} is not of the form that is needed here. Write it as in the documentation."
     if isinstance(data, int | Decimal) and not isinstance(data, bool) and data < schema.get("minimum", data):
@@ -73,12 +77,14 @@ def _of_size(schema: Mapping[str, Any], data: Any) -> str:
 def _is(kind: str, data: Any) -> bool:
     if isinstance(data, bool):
         return kind == "boolean"
-    if not isinstance(data, KINDS[kind][1]):
-        return False
-    return kind != "integer" or data == int(data)
+    if kind == "integer" and isinstance(data, Decimal):
+        return data == data.to_integral_value()
+    return isinstance(data, KINDS[kind][1])
 
 
-def _of_map(schema: Mapping[str, Any], data: Mapping[str, Any], root: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+def _of_map(
+    schema: Mapping[str, Any], data: Mapping[str, Any], root: Mapping[str, Any], place: Place
+) -> Iterator[Problem]:
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     for key in schema.get("required", ()):
         if key not in data:

@@ -62,9 +62,9 @@ class Comparison:
             return Change.NO_LONGER_DENIED
         return Change.NEWLY_ASKED if now == "ask" else Change.NO_LONGER_ASKED
 
-    def responsible(self) -> list[Word]:
+    def responsible(self, change: Change) -> list[Word]:
         """The words that make the change: those that count now, or those that counted and no longer do."""
-        match self.change:
+        match change:
             case Change.NEWLY_DENIED:
                 return _saying("deny", self.words)
             case Change.NEWLY_ASKED:
@@ -153,15 +153,17 @@ class Tally:
         self.kept.update([word.policy for word in one.kept])
         self._hear(one)
         for name in (*one.missing, *one.shadow_missing):
-            self.policies[name].unjudged += 1
+            self.of(name).unjudged += 1
         if change is Change.UNJUDGED:
             self.missing.update({path for paths in one.missing.values() for path in paths})
             return
-        self.asked_before.update(one.asked_before)
-        self.asked.update(one.asked)
+        if one.recorded.outcome == "ask":
+            self.asked_before.update(one.asked_before)
+        if one.outcome == "ask":
+            self.asked.update(one.asked)
         if one.outcome is not None and one.outcome != one.recorded.outcome:
             self.moves[one.recorded.outcome, one.outcome] += 1
-        for word in one.responsible():
+        for word in one.responsible(change):
             self.of(word.policy).blame(change, Example(one.recorded.execution_id, word.reason))
 
     def add_unreadable(self, at: float, why: str) -> None:
@@ -179,9 +181,9 @@ class Tally:
         for word in one.before:
             self.of(word.policy).said_before[word.outcome] += 1
         for word in one.words:
-            self.policies[word.policy].hear(word)
+            self.of(word.policy).hear(word)
         for word in one.shadows:
-            self.policies[word.policy].hear(word)
+            self.of(word.policy).hear(word)
 
     def of(self, name: str) -> PolicyTally:
         """The tally of a policy, which begins now if its name is new."""

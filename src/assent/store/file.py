@@ -120,9 +120,9 @@ class SqliteFile:
             self._last_resort = weakref.finalize(self, self._writer.drain)
             opened.pop_all()
 
-    def _read(self, sql: str, *values: object) -> list[Any]:
+    def _read(self, sql: str, *values: object, **named: object) -> list[Any]:
         with translated(self.location):
-            return self._reader.execute(sql, values).fetchall()
+            return self._reader.execute(sql, named or values).fetchall()
 
 
 def _complaints(connection: sqlite3.Connection) -> list[str]:

@@ -69,10 +69,11 @@ CREATE TABLE views (
     PRIMARY KEY (approval_id, person_id)
 ) STRICT, WITHOUT ROWID;
 
--- What permits have drawn on budgets and mandates, in millionths.
+-- What permits have drawn on budgets and mandates, in millionths. `span` is the stretch of time in which it was.
 CREATE TABLE holds (
     permit_id  TEXT NOT NULL,
     key        TEXT NOT NULL,
+    span       INTEGER NOT NULL,
     at         REAL NOT NULL,
     state      TEXT NOT NULL CHECK (state IN ('held', 'spent', 'released')),
     amount     INTEGER NOT NULL CHECK (amount >= 0),
@@ -80,8 +81,17 @@ CREATE TABLE holds (
     PRIMARY KEY (permit_id, key)
 ) STRICT, WITHOUT ROWID;
 
--- Sums under a key read this index alone.
-CREATE INDEX holds_under ON holds (key, at, state, amount);
+CREATE INDEX holds_under ON holds (key, span, at, state, amount);
+
+-- The sums of all holds under a key in one stretch of time, so that nobody has to add up the holds of a whole month.
+CREATE TABLE spans (
+    key   TEXT NOT NULL,
+    span  INTEGER NOT NULL,
+    held  INTEGER NOT NULL,
+    spent INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (key, span)
+) STRICT, WITHOUT ROWID;
 
 -- Messages to people that are to be sent, and what became of them.
 CREATE TABLE notices (
