@@ -7,6 +7,7 @@ from tests.conformance.engine.faults import Faults, Watching
 from tests.conformance.engine.lifecycle import Parking, Sharing, Stopping, Versions
 from tests.conformance.engine.outside import Cancellation, Children, Handles, Signals
 from tests.conformance.engine.replaying import Divergence, Patches, Prefixes
+from tests.conformance.engine.settling import Settling
 from tests.conformance.engine.steps import Basics
 
 
@@ -14,7 +15,7 @@ class CodeSuite(Basics, Failures, Concurrency, Refusals):
     """What workflow and step code may rely on."""
 
 
-class WorldSuite(Doubt, Signals, Handles, Cancellation, Children):
+class WorldSuite(Doubt, Settling, Signals, Handles, Cancellation, Children):
     """What reaches an execution from outside, and what it does outside."""
 
 

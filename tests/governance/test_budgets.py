@@ -212,7 +212,7 @@ async def test_many_at_once_cannot_overspend_together(ground: Ground) -> None:
         await asyncio.sleep(0)
         return amount
 
-    async with ground.runtime() as runtime:
+    async with ground.runtime():
         results = await asyncio.gather(*(pay(30) for _ in range(12)), return_exceptions=True)
         assert {type(one) for one in results} == {int, BudgetExceeded}
         assert paid == [30, 30, 30]

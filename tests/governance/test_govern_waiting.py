@@ -62,6 +62,32 @@ async def test_a_decision_in_time_gives_the_caller_its_result(ground: Ground) ->
     ]  # fmt: skip
 
 
+async def test_an_edit_in_time_gives_the_caller_what_the_edited_action_did(ground: Ground) -> None:
+    async def edits(runtime: Runtime) -> None:
+        (asked,) = await ground.asked(runtime)
+        await asyncio.sleep(9)
+        await ground.say(runtime, asked, CFO, changes={"amount": 4})
+
+    async with ground.runtime() as runtime, asyncio.TaskGroup() as people:
+        people.create_task(edits(runtime))
+        assert await wire(5) == "sent 4"
+
+
+async def test_after_an_edit_the_caller_waits_for_those_who_are_asked_anew(ground: Ground) -> None:
+    async with ground.runtime() as runtime:
+        two = govern([ApprovalPolicy([CFO, CEO], quorum=2, timeout_seconds=10)], name="two")(wire.__wrapped__)
+        call = asyncio.create_task(two(5))
+        (asked,) = await ground.asked(runtime)
+        await asyncio.sleep(9)
+        await ground.say(runtime, asked, CFO, changes={"amount": 4})
+        with pytest.raises(ApprovalPending) as pending:
+            await call
+        (asked,) = await runtime.approvals()
+        assert pending.value.approvals == [asked.id]
+        await ground.say(runtime, asked, CEO)
+        assert await runtime.handle(pending.value.execution_id).result() == "sent 4"
+
+
 async def test_a_decision_in_another_process_wakes_the_caller_that_keeps_its_execution(ground: Ground) -> None:
     async with ground.runtime() as client, ground.runtime(wire) as other:
         call = asyncio.create_task(wire(5))

@@ -48,7 +48,7 @@ async def ask_first(amount: Decimal) -> str:
     return f"spent {amount}"
 
 
-def drawn(ground: Ground) -> dict[str, Decimal]:
+def drawn(ground: Ground) -> dict[str, Any]:
     """How much is in which state."""
     return {
         state: Decimal(amount) / 1_000_000

@@ -427,7 +427,7 @@ class Unreadable(Exception):
 
 
 async def test_an_error_without_a_text_is_a_denial_too() -> None:
-    assert "[unreadable]" in (await rule(Says(answer=Unreadable()))).denial().reason
+    assert "[unreadable Unreadable]" in (await rule(Says(answer=Unreadable()))).denial().reason
 
 
 async def test_a_question_is_bound_to_the_risk_and_to_those_who_may_not_decide() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assent.errors import PolicyDenied, UsageError
-from assent.governance import Action, govern, policy
+from assent.governance import Action, RateLimitPolicy, govern, policy
 from assent.governance.selection import RISKS, Selector, selected
 
 PAY = Action(name="pay_invoice", arguments={}, labels=frozenset({"money", "external"}), risk="high")
@@ -65,6 +65,11 @@ def test_policies_without_a_selector_and_what_is_no_policy_stay() -> None:
     one = policy(name="all")(lambda action, facts: True)
     other = policy(name="refunds", applies_to=Selector(actions=["refund_*"]))(lambda action, facts: True)
     assert selected([one, other, "no policy"], PAY) == (one, "no policy")
+
+
+def test_a_policy_that_is_attached_twice_is_asked_once_and_equal_ones_are_two() -> None:
+    one, equal = RateLimitPolicy(3), RateLimitPolicy(3)
+    assert [id(each) for each in selected([one, equal, one], PAY)] == [id(one), id(equal)]
 
 
 async def test_a_policy_holds_only_for_the_actions_that_it_is_for() -> None:

@@ -48,7 +48,7 @@ class MailServer:
         if self.objections:
             return self.objections.pop(0)
         assert isinstance(envelope.content, bytes)
-        self.received.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        self.received.append(message_from_bytes(envelope.content, policy=policy.default))
         self.recipients += envelope.rcpt_tos
         self.was_encrypted.append(session.ssl is not None)
         return "250 OK"
@@ -88,7 +88,7 @@ async def mail_server(
     finally:
         listening.close()
         for each in protocols:
-            if each.transport is not None:
+            if isinstance(each.transport, asyncio.Transport):
                 each.transport.abort()
         await listening.wait_closed()
 

@@ -12,12 +12,13 @@ import pytest
 
 from assent.clock import SystemClock
 from assent.errors import UsageError
+from assent.governance import lapse
 from assent.governance.people import add_person, delegate, disable_person
 from assent.notify import EmailChannel, Notification, Notifier, SlackChannel, WebhookChannel
 from assent.notify.notifier import Pace
 from assent.notify.safety import failed
 from assent.resilience import Retry
-from assent.store import ApprovalStatus, NoticeStatus
+from assent.store import ApprovalStatus, Event, NoticeStatus
 from assent.store.sqlite import SqliteStore
 from tests.notify.ground import HASTY, NOW, Notebook, Office, Stuck, notifier
 from tests.notify.servers import Answer, MailServer, Received, WebServer, mail_server, web_server
@@ -42,13 +43,13 @@ class SetClock:
 
 def failing(*results: Any) -> Callable[[Notification], str | None]:
     """Answers one by one; errors among them are raised, and afterwards all goes well."""
-    left = list(results)
+    left: list[Any] = list(results)
 
     def answer(_: Notification) -> str | None:
         found = left.pop(0) if left else "r1"
         if isinstance(found, BaseException):
             raise found
-        return found  # type: ignore[no-any-return]  # texts and None are left
+        return found
 
     return answer
 
@@ -165,6 +166,53 @@ async def test_an_approval_that_was_altered_is_not_spread(office: Office, tmp_pa
     assert book.noted == []
 
 
+async def test_one_recipient_who_cannot_be_reached_delays_the_outcome_for_nobody_else(office: Office) -> None:
+    book = Notebook(name="mail", kind="email", is_personal=True, answer=failing(failed("busy")))
+    clock = office.clock = SetClock()
+    await office.ask(channels=("mail",), approvers=(CFO, CEO))
+    await notifier(office, book, pace=PATIENT).send_due()
+    await office.decide()
+    await notifier(office, book, pace=PATIENT).send_due()
+    assert book.topics == [f"requested {CEO}", f"requested {CFO}", f"granted {CFO}"]
+    clock.at += 3601
+    await notifier(office, book, pace=PATIENT).send_due()
+    assert book.topics[3:] == []
+    assert (await office.statuses())[f"a1:granted:mail:{CEO}"] == "skipped"
+
+
+async def test_an_outcome_that_has_been_taken_back_is_not_told_any_more(office: Office) -> None:
+    book = Notebook()
+    await office.ask(channels=("book",))
+    await notifier(office, book).send_due()
+    await office.decide()
+    await office.decide(status=ApprovalStatus.REVOKED)
+    await notifier(office, book).send_due()
+    assert book.topics == ["requested", "revoked"]
+
+
+async def test_of_several_reminders_that_are_late_one_is_sent(office: Office) -> None:
+    clock = office.clock = SetClock()
+    book = Notebook()
+    record = await office.ask(channels=("book",))
+    await notifier(office, book).send_due()
+    for version in (1, 2):
+        clock.at += 60
+        event = Event("e1", "policy.approval.reminded", clock.at)
+        assert await office.store.remind(replace(record, version=version), [event])
+    await notifier(office, book).send_due()
+    assert book.topics == ["requested", "reminded"]
+
+
+async def test_those_to_whom_it_escalates_are_told_and_late_questions_to_others_are_not(office: Office) -> None:
+    clock = office.clock = SetClock()
+    book = Notebook(name="mail", kind="email", is_personal=True)
+    await office.ask(channels=("mail",), approvers=(CFO,), expires=60.0, on_expiry="escalate", escalate_to=((CEO,),))
+    clock.at += 61
+    await lapse(office.store, clock, "a1")
+    await notifier(office, book).send_due()
+    assert book.topics == [f"escalated {CEO}"]
+
+
 async def test_the_outcome_waits_for_a_question_that_is_under_way(office: Office) -> None:
     book = Notebook(answer=failing(failed("busy"), "r1"))
     await office.ask(channels=("book",))
@@ -264,6 +312,8 @@ class Ear(logging.Handler):
 async def test_a_store_that_fails_is_asked_again(office: Office, tmp_path: Path) -> None:
     book, ear, log = Notebook(), Ear(), logging.getLogger("assent.notify")
     store = SqliteStore(str(tmp_path / "assent.db"))
+    async with store:
+        pass
     log.addHandler(ear)
     try:
         async with Notifier(store, office.clock, [book], pace=HASTY):
@@ -271,6 +321,7 @@ async def test_a_store_that_fails_is_asked_again(office: Office, tmp_path: Path)
             async with store:
                 await office.ask(channels=("book",))
                 await book.holds(1)
+                assert book.topics == ["requested"]
     finally:
         log.removeHandler(ear)
 
@@ -283,6 +334,16 @@ async def test_it_works_in_the_background_also_for_notices_of_other_processes(of
     async with notifier(office, book):
         await office.ask(channels=("book",))
         await book.holds(1)
+    assert await office.statuses() == {"a1:requested:book": "sent"}
+
+
+async def test_what_is_written_just_before_the_end_still_goes_out(office: Office) -> None:
+    book = Notebook()
+    async with notifier(office, book, pace=replace(HASTY, look_every=60.0)) as running:
+        await office.ask(channels=("book",))
+        assert book.noted == []
+    assert book.topics == ["requested"]
+    assert running is not None
 
 
 async def test_it_stops_after_what_is_under_way(office: Office) -> None:

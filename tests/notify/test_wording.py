@@ -30,7 +30,7 @@ def said(topic: str = "requested", verdicts: tuple[VerdictRecord, ...] = (), **f
 
 
 def verdict(**facts: Any) -> VerdictRecord:
-    usual = {"approval_id": "a1", "approver": "cfo@company.com", "decision": "approve", "at": NOW}
+    usual: dict[str, Any] = {"approval_id": "a1", "approver": "cfo@company.com", "decision": "approve", "at": NOW}
     return VerdictRecord(**(usual | facts))
 
 

@@ -34,6 +34,7 @@ from assent.governance.kinds import kinds_of, revived
 from assent.governance.selection import Selector
 from assent.policies import Threshold, When
 from assent.policies.backtest import Backtest, backtest
+from assent.policies.files import load_policies
 from assent.policies.pace import Habit, Pace, load_of, pace_of
 from assent.policies.recording import Question, recorded_of
 from assent.policies.tally import Change, Example, Tally
@@ -516,3 +517,53 @@ async def test_a_back_test_says_what_the_policies_themselves_say(
     outcomes = [(await test.compare(one)).outcome for one in found if one is not None]
     book = Book(*after)
     assert outcomes == [await book.act(amount=amount) for amount in amounts]
+
+
+# Policy files.
+
+FILE: dict[str, Any] = {
+    "version": 1,
+    "policies": [
+        {"name": "ceiling", "type": "deny", "when": "args.amount > 100", "reason": "too much"},
+        {"name": "cfo", "type": "approval", "approvers": [CFO], "when": "args.amount > 10"},
+        {"name": "rate", "type": "rate_limit", "max_calls": 2, "window": "1h", "when": "args.amount > 1"},
+    ],
+}
+
+
+async def test_policies_inside_of_others_take_part_as_they_do_in_earnest() -> None:
+    policies = load_policies(FILE)
+    book = await book_of(*policies, amounts=(500, 50, 1, 5, 5, 5))
+    assert counts(await book.tested(*policies)) == {Change.UNCHANGED: 6}
+    fresh = await (await book_of(amounts=(500, 50, 1, 5, 5, 5))).tested(*policies)
+    assert counts(fresh) == {Change.NEWLY_DENIED: 3, Change.NEWLY_ASKED: 1, Change.UNCHANGED: 2}
+    assert fresh.policies["rate"].said == {"allow": 2, "deny": 2}
+    assert fresh.policies["cfo/when"].is_silent
+    assert not fresh.policies["cfo"].is_silent
+
+
+async def test_the_parts_of_a_recorded_policy_go_when_it_changes_its_form() -> None:
+    book = await book_of(*load_policies(FILE), amounts=(50,))
+    plain = {"name": "cfo", "type": "approval", "approvers": [CEO]}
+    tally = await book.tested(*load_policies({"version": 1, "policies": [plain]}))
+    assert counts(tally) == {Change.ASKED_OF_OTHERS: 1}
+    assert set(tally.kept) == {"ceiling/when", "rate/when", "rate"}
+
+
+async def test_the_very_same_rule_of_a_file_is_taken_at_its_recorded_word_with_its_parts() -> None:
+    rule = {"name": "pin", "type": "approval", "approvers": [CFO], "when": "args.pin == '1234'"}
+    other = {**rule, "when": "args.pin == '9999'"}
+    file, changed = ({"version": 1, "policies": [one]} for one in (rule, other))
+    book = Book(*load_policies(file))
+    await book.act(pin="1234")
+    await book.act(pin="4321")
+    same = await book.tested(*load_policies(file))
+    assert counts(same) == {Change.UNCHANGED: 2}
+    assert same.asked == {Question.of([CFO]): 1}
+    assert dict((await book.tested(*load_policies(changed))).missing) == {"pin": 2}
+
+
+async def test_expressions_miss_only_what_they_ask_for() -> None:
+    book = await book_of(amounts=())
+    await book.act(amount=50, pin="1234")
+    assert counts(await book.tested(*load_policies(FILE))) == {Change.NEWLY_ASKED: 1}

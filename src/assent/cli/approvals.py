@@ -1,34 +1,48 @@
-"""`assent approvals`, `approve` and `reject`: what is asked of whom, and what they say."""
+"""`assent approvals`: what is asked of whom, one question whole, and a reminder."""
 
-from typing import Any
+from collections.abc import Iterator
 
 from rich.text import Text
 
-from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, shortened, styled
+from assent.cli.asked import (
+    Asked,
+    approval_facts,
+    approval_row,
+    asked_of,
+    status_of,
+    terms_in_words,
+    verdict_in_words,
+)
+from assent.cli.output import Row, Screen, moment, plain, short_moment, shortened, span
 from assent.cli.stored import EVERYTHING, find_approval, opened
-from assent.cli.timeline import LONGEST_VALUE, facts_in_words
-from assent.cli.waiting import electorate_in_words, is_open, votes, whose_turn
+from assent.cli.timeline import compact
+from assent.cli.waiting import electorate_in_words, is_open
 from assent.clock import SystemClock
 from assent.errors import UsageError
-from assent.governance import cast
-from assent.governance.approvals import ApprovalRequest, intact_request
-from assent.store import ApprovalRecord, ApprovalStatus, Store, VerdictRecord
+from assent.governance import Preview, Roster, remind, roster_of, show
+from assent.governance.approvals import ApprovalRequest, person, reminders_of
+from assent.governance.voices import standing
+from assent.store import ApprovalStatus
 
 ALL = "all"
+# Of one value, in `show`; `--json` has it whole.
+LONGEST_ARGUMENT = 1000
+
+Fields = Iterator[tuple[str, str | Text]]
 
 
 async def list_approvals(screen: Screen, url: str | None, *, status: str, limit: int, as_json: bool) -> None:
-    """`assent approvals`."""
+    """`assent approvals list`."""
     wanted = None if status == ALL else _status(status)
     async with opened(url) as store:
         newest = (await store.approvals(wanted, limit=EVERYTHING))[-limit:]
-        found = [(record, await store.verdicts(record.id)) for record in newest]
+        found = await asked_of(store, newest, screen.now)
     if as_json:
-        screen.json([approval_facts(record, verdicts) for record, verdicts in found])
+        screen.json([approval_facts(asked) for asked in found])
     elif not found:
         screen.say("No approval is open." if wanted is ApprovalStatus.PENDING else "There is none.")
     else:
-        rows = [approval_row(record, verdicts, screen.now) for record, verdicts in found]
+        rows = [approval_row(asked, screen.now) for asked in found]
         screen.table(["APPROVAL", "STATUS", "ASKED", "FOR"], rows, "BY")
 
 
@@ -40,111 +54,135 @@ def _status(word: str) -> ApprovalStatus:
         raise UsageError(f"{word!r} is no status of an approval. Give one of: {known}.") from error
 
 
-def approval_facts(record: ApprovalRecord, verdicts: list[VerdictRecord]) -> dict[str, Any]:
-    """An approval for programs."""
-    request = intact_request(record)
-    return {
-        "id": record.id,
-        "execution_id": record.execution_id,
-        "status": record.status.value,
-        "created_at": iso(record.created_at),
-        "expires_at": iso(record.expires_at),
-        "decided_at": iso(record.decided_at),
-        "votes": votes(request, verdicts) if request else 0,
-        "request": _request_facts(request) if request else None,
-        "verdicts": [
-            {
-                "approver": one.approver,
-                "decision": one.decision,
-                "reason": one.reason,
-                "at": iso(one.at),
-                "refusal": one.refusal,
-            }
-            for one in verdicts
-        ],
-    }
-
-
-def _request_facts(request: ApprovalRequest) -> dict[str, Any]:
-    return {
-        "title": request.subject,
-        "action": request.action,
-        "arguments": dict(request.arguments),
-        "requester": request.requester,
-        "policy": request.policy,
-        "approvers": list(request.approvers),
-        "quorum": request.quorum,
-        "stage": request.stage,
-        "stages": request.stages,
-        "require_reason": request.require_reason,
-        "separation_of_duties": request.separation_of_duties,
-        "on_expiry": request.on_expiry,
-        "escalate_to": list(request.escalate_to),
-        "labels": list(request.labels),
-    }
-
-
-def approval_row(record: ApprovalRecord, verdicts: list[VerdictRecord], now: float) -> Row:
-    """An approval as a line, with who may decide it, until when, and what has been said."""
-    request = intact_request(record)
-    overdue = record.status is ApprovalStatus.PENDING and not is_open(record, now)
-    cells = [
-        plain(record.id),
-        styled("expired" if overdue else record.status.value),
-        Text(short_moment(record.created_at, now)),
-        plain(request.subject if request else "?"),
-    ]
-    notes = [plain(_progress(record, request, verdicts, now))]
-    if request is not None and request.arguments:
-        notes.append(plain(shortened(facts_in_words(dict(request.arguments)), LONGEST_VALUE)))
-    notes += [plain(_verdict_in_words(one), "" if one.refusal is None else "dim") for one in verdicts]
-    return Row(cells, notes)
-
-
-def _progress(
-    record: ApprovalRecord, request: ApprovalRequest | None, verdicts: list[VerdictRecord], now: float
-) -> str:
-    words = electorate_in_words(request)
-    if request is None:
-        return words
-    if request.quorum > 1:
-        words += f", {votes(request, verdicts)} of {request.quorum} so far"
-    if request.stages > 1:
-        words += f", stage {request.stage} of {request.stages}"
-    if request.requester is not None:
-        words += f", asked by {request.requester}"
-    if is_open(record, now) and record.expires_at is not None:
-        words += f", until {moment(record.expires_at, now)}"
-    return words
-
-
-def _verdict_in_words(one: VerdictRecord) -> str:
-    said = f"{one.approver}: {one.decision}"
-    reason = f" ({one.reason})" if one.reason else ""
-    return f"{said}{reason}" if one.refusal is None else f"{said}{reason}, refused: {one.refusal}"
-
-
-async def decide(
-    screen: Screen, url: str | None, approval_id: str, *, approver: str, decision: str, reason: str
-) -> None:
-    """`assent approve` and `assent reject`. Raises VerdictRefused for a verdict that does not count."""
+async def show_approval(screen: Screen, url: str | None, approval_id: str, *, who: str | None, as_json: bool) -> None:
+    """`assent approvals show`."""
     async with opened(url) as store:
-        found = await find_approval(store, approval_id)
-        record = await cast(store, SystemClock(), found.id, approver=approver, decision=decision, reason=reason)
-        screen.say(await _outcome(store, record))
-        await _say_who_goes_on(screen, store, record)
-
-
-async def _outcome(store: Store, record: ApprovalRecord) -> Text:
-    request = intact_request(record)
-    if record.status is not ApprovalStatus.PENDING or request is None:
-        return Text.assemble("Approval ", plain(record.id), " is ", styled(record.status.value), ".")
-    count = votes(request, await store.verdicts(record.id))
-    return plain(f"Noted: {count} of {request.quorum} have approved. Approval {record.id} waits for the others.")
-
-
-async def _say_who_goes_on(screen: Screen, store: Store, record: ApprovalRecord) -> None:
-    execution = await store.execution(record.execution_id)
-    if record.status is ApprovalStatus.PENDING or execution is None or execution.status.is_final:
+        record = await find_approval(store, approval_id)
+        (asked,) = await asked_of(store, [record], screen.now)
+        roster = await roster_of(store, screen.now)
+        if who and is_open(record, screen.now):
+            await show(store, SystemClock(), record.id, who)
+    if as_json:
+        screen.json(approval_facts(asked))
         return
-    screen.say(f"Execution {execution.id} of {execution.name} goes on{await whose_turn(store, execution)}.")
+    screen.say(Text.assemble((plain(asked.subject), "bold"), "  ", status_of(asked, screen.now)))
+    screen.fields([*_head(asked, screen.now), *_place_of(asked, who, roster, screen.now)])
+    show_preview(screen, asked)
+    show_verdicts(screen, asked)
+
+
+def _head(asked: Asked, now: float) -> Fields:
+    record, request = asked.record, asked.request
+    yield "approval", record.id
+    yield "execution", record.execution_id
+    by = f" by {request.requester}" if request and request.requester else ""
+    yield "asked", f"{moment(record.created_at, now)}{by}"
+    if is_open(record, now) and record.expires_at is not None:
+        yield "until", moment(record.expires_at, now)
+    if record.decided_at is not None:
+        yield "decided", moment(record.decided_at, now)
+    if record.used_by is not None:
+        yield "acted upon", f"with permit {record.used_by}"
+    yield "approvers", electorate_in_words(request)
+    if request is not None:
+        yield from _rules(asked, request, now)
+        yield from _content(asked, request, now)
+
+
+def _rules(asked: Asked, request: ApprovalRequest, now: float) -> Fields:
+    if asked.record.status is ApprovalStatus.PENDING and request.quorum > 1:
+        names = f": {', '.join(asked.empty_seats)}" if request.each else ""
+        yield "still needed", f"{asked.missing} of {request.quorum}{names}"
+    if request.excluded:
+        yield "excluded", ", ".join(request.excluded)
+    if request.require_reason:
+        yield "reason", "needed with each verdict"
+    if request.stages > 1:
+        yield "stage", f"{request.stage} of {request.stages}, {request.stage_name}"
+    if is_open(asked.record, now):
+        yield from _then(asked, request, now)
+
+
+def _then(asked: Asked, request: ApprovalRequest, now: float) -> Fields:
+    """What happens if nobody decides."""
+    coming = [each for each in reminders_of(asked.record, request) if each > now]
+    if coming:
+        yield "reminders", ", ".join(moment(each, now) for each in coming)
+    if asked.record.expires_at is None:
+        return
+    levels = [" or ".join(level) for level in request.escalate_to]
+    end = "it is granted" if request.on_expiry == "approve" else "it is rejected"
+    yield "afterwards", ", then ".join([*(f"it is put to {level}" for level in levels), end])
+
+
+def _content(asked: Asked, request: ApprovalRequest, now: float) -> Fields:
+    if request.action:
+        yield "action", request.action
+    if request.risk:
+        yield "risk", request.risk
+    if request.labels:
+        yield "labels", ", ".join(request.labels)
+    yield "policy", request.policy
+    for place, (name, value) in enumerate(request.arguments.items()):
+        yield "" if place else "arguments", f"{name} = {shortened(compact(value), LONGEST_ARGUMENT)}"
+    if asked.terms is not None:
+        yield "terms", terms_in_words(asked.terms, now)
+
+
+def _place_of(asked: Asked, who: str | None, roster: Roster, now: float) -> Fields:
+    """What the person who looks may do."""
+    if not who or asked.request is None:
+        return
+    said = [one for one in standing(asked.request, asked.verdicts) if person(one.approver) == person(who)]
+    seats = roster.seats(asked.request, who)
+    if said:
+        yield "you", f"{who} has said {said[0].decision}"
+    elif not is_open(asked.record, now):
+        yield "you", "nothing is to be decided any more"
+    elif seats:
+        yield "you", f"{who} may decide, for {' or '.join(seats)}; it is noted that they have seen it"
+    else:
+        yield "you", f"{who} may not decide it; it is noted that they have seen it"
+
+
+def show_preview(screen: Screen, asked: Asked) -> None:
+    """Print what the action would do, if that is known."""
+    if asked.request is None or not asked.request.preview:
+        return
+    screen.title("What it would do")
+    for line in Preview.from_facts(asked.request.preview).render().split("\n"):
+        screen.say(f"  {line}")
+
+
+def show_verdicts(screen: Screen, asked: Asked) -> None:
+    """Print what was said, in order, refused verdicts too."""
+    if not asked.verdicts:
+        return
+    screen.title("Verdicts")
+    rows = []
+    for one in asked.verdicts:
+        looked = "" if one.shown_at is None else f"looked {span(one.at - one.shown_at)}"
+        cells = [Text(short_moment(one.at, screen.now)), Text(looked)]
+        rows.append(Row(cells, [plain(verdict_in_words(asked, one), "" if asked.counts(one) else "dim")]))
+    screen.table(["AT", "LOOK"], rows, "WHAT WAS SAID")
+
+
+async def remind_of(screen: Screen, url: str | None, approval_id: str) -> None:
+    """`assent approvals remind`."""
+    async with opened(url) as store:
+        record = await find_approval(store, approval_id)
+        (asked,) = await asked_of(store, [record], screen.now)
+        if asked.request is None or not await remind(store, SystemClock(), record.id):
+            raise UsageError(
+                f"Approval {record.id} is {status_of(asked, screen.now)}, so nobody can be reminded of it. "
+                f"`assent approvals` lists the open ones."
+            )
+        people = (await roster_of(store, screen.now)).recipients(asked.request.electorate)
+    if not record.channels:
+        screen.say(f"It is noted in the journal, but approval {record.id} has no channels. Tell them: {_names(people)}.")
+    else:
+        screen.say(f"A worker with the channels {', '.join(record.channels)} reminds {_names(people)}.")
+
+
+def _names(people: tuple[str, ...]) -> str:
+    return ", ".join(people) or "nobody, since nobody is known in these roles"

@@ -87,7 +87,7 @@ def _problem(error: CodecError) -> str:
 
 def _hints(program: Program) -> dict[str, Any]:
     try:
-        return get_type_hints(program.identity, include_extras=True)
+        return get_type_hints(program.signature.function, include_extras=True)
     except NameError as error:
         raise UsageError(
             f"The annotations of {program.name} cannot be resolved: {error}. Import what they name."

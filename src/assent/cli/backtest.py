@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from assent.cli.executions import moment_of
+from assent.cli.moments import past
 from assent.cli.output import Row, Screen, iso, local, plain, shortened, span
 from assent.cli.stored import opened
 from assent.policies.backtest import backtest as run_backtest
@@ -47,7 +47,7 @@ async def backtest(screen: Screen, errors: TextIO, url: str | None, order: Order
     file = read_policies(order.file, order.environment)
     # What the file has switched off no longer counts either.
     gone = (*order.without, *(entry.name for entry in file.entries if entry.policy is None))
-    since = moment_of(order.since, screen.now) if order.since else None
+    since = past(order.since, screen.now) if order.since else None
     async with opened(url) as store:
         with _progress(Console(file=errors), since, screen.now) as progress:
             tally = await run_backtest(store, file.policies, since=since, without=gone, progress=progress)
@@ -158,9 +158,13 @@ def _say_what_was_read(screen: Screen, tally: Tally, count: int, order: Order) -
     if tally.kept:
         names = ", ".join(f"{name} ({count:,})" for name, count in tally.kept.most_common())
         screen.say(f"Left as recorded: {names}.", style="dim")
-    unknown = [name for name in order.without if name not in tally.policies]
+    unknown = [name for name in order.without if not any(_is_part_of(each, name) for each in tally.policies)]
     if unknown:
         screen.say(f"Never recorded, so nothing to leave out: {', '.join(unknown)}.", style="yellow")
+
+
+def _is_part_of(name: str, whole: str) -> bool:
+    return name == whole or name.startswith(f"{whole}/")
 
 
 def _many(count: int, noun: str) -> str:
@@ -195,6 +199,7 @@ def _say_policies(screen: Screen, tally: Tally) -> None:
     rows = [
         Row([plain(one.name), Text(_said(one)), Text(_counts(one.said_before))], list(_policy_notes(one)))
         for one in tally.policies.values()
+        if not one.is_silent
     ]
     screen.table(["POLICY", "SAYS", "WAS RECORDED WITH"], rows)
 

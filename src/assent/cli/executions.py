@@ -1,19 +1,18 @@
 """`assent executions`, `show` and `events`: what has been started, where it stands, what happened in it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
-from assent.cli.approvals import approval_facts, approval_row
+from assent.cli.asked import Asked, approval_facts, approval_row, asked_of
+from assent.cli.moments import past
 from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, shortened, styled
 from assent.cli.stored import EVERYTHING, engine_on, find_execution, opened
 from assent.cli.timeline import LONGEST_VALUE, compact, event_facts, event_in_words, timeline_rows, value_of
 from assent.cli.waiting import Staff, approvals_awaited, staff_of, waits_in_words
-from assent.clock import seconds
 from assent.errors import UsageError
-from assent.store import ApprovalRecord, Event, ExecutionQuery, ExecutionRecord, Status, VerdictRecord
+from assent.store import ApprovalRecord, Event, ExecutionQuery, ExecutionRecord, Status
 
 Approvals = Mapping[str, ApprovalRecord]
 
@@ -34,7 +33,7 @@ async def list_executions(
         status=_status(status) if status else None,
         name=name,
         cause=cause,
-        since=moment_of(since, screen.now) if since else None,
+        since=past(since, screen.now) if since else None,
         limit=limit,
     )
     async with opened(url) as store:
@@ -57,20 +56,6 @@ def _status(word: str) -> Status:
         return Status(word)
     except ValueError as error:
         raise UsageError(f"{word!r} is no status of an execution. Give one of: {', '.join(Status)}.") from error
-
-
-def moment_of(text: str, now: float) -> float:
-    """The moment that `2h`, or a date or time in the local zone, stands for."""
-    try:
-        return now - seconds(text)
-    except UsageError:
-        pass
-    try:
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except ValueError as error:
-        raise UsageError(
-            f"{text!r} is neither a duration (2h, 7d) nor a date (2030-01-31, 2030-01-31T14:00)."
-        ) from error
 
 
 def execution_facts(record: ExecutionRecord, approvals: Approvals, staff: Staff, now: float) -> dict[str, Any]:
@@ -104,18 +89,18 @@ async def show(screen: Screen, url: str | None, id: str, *, as_json: bool) -> No
         record = await find_execution(store, id)
         events = await engine.events(record.id)
         asked = await store.approvals(execution_id=record.id, limit=EVERYTHING)
-        verdicts = [await store.verdicts(each.id) for each in asked]
+        questions = await asked_of(store, asked, screen.now)
         staff = await staff_of(store, screen.now)
     approvals = {each.id: each for each in asked}
     if as_json:
         facts = execution_facts(record, approvals, staff, screen.now)
         facts["arguments"], facts["result"], facts["error"] = _arguments(record, events), *_ending(record, events)
-        facts["approvals"] = [approval_facts(*each) for each in zip(asked, verdicts, strict=True)]
+        facts["approvals"] = [approval_facts(each) for each in questions]
         facts["events"] = [event_facts(event) for event in events]
         screen.json(facts)
         return
     _show_head(screen, record, approvals, staff, events)
-    _show_approvals(screen, asked, verdicts)
+    _show_approvals(screen, questions)
     _show_timeline(screen, events, approvals)
 
 
@@ -172,11 +157,11 @@ def _argument_lines(arguments: Any) -> list[str]:
     return [f"{name} = {shortened(compact(value), LONGEST_VALUE)}" for name, value in arguments.items()]
 
 
-def _show_approvals(screen: Screen, asked: Sequence[ApprovalRecord], verdicts: Sequence[list[VerdictRecord]]) -> None:
-    if not asked:
+def _show_approvals(screen: Screen, questions: Sequence[Asked]) -> None:
+    if not questions:
         return
     screen.title("Approvals")
-    rows = [approval_row(record, said, screen.now) for record, said in zip(asked, verdicts, strict=True)]
+    rows = [approval_row(each, screen.now) for each in questions]
     screen.table(["APPROVAL", "STATUS", "ASKED", "FOR"], rows, "BY")
 
 

@@ -1,18 +1,18 @@
 """The commands with their options, and how the process ends. What they do is in the other modules of this room."""
 
-import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version as version_of
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from assent.cli import oversight
+from assent.cli.options import DECIDE, LOOK, MEND, RUN, Id, Json, Limit, Reason, Url, Who, error_screen, finish, screen
 from assent.errors import AssentError
 
 # Each command imports what it needs itself: `assent --help` must not wait for pydantic and the engine.
 
-RUN, LOOK, DECIDE, MEND = "Run", "Look", "Decide", "Mend"
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -22,22 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Url = Annotated[
-    str | None,
-    typer.Option("--store", envvar="ASSENT_STORE", metavar="URL", help="The store. Default: sqlite:///assent.db"),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The execution, or the beginning of its id.", show_default=False)]
-Approval = Annotated[
-    str, typer.Argument(metavar="APPROVAL", help="The approval, or the beginning of its id.", show_default=False)
-]
-Approver = Annotated[
-    str, typer.Option("--as", metavar="WHO", help="Who decides: an approver's name.", show_default=False)
-]
-Who = Annotated[str | None, typer.Option("--as", metavar="WHO", help="Who says so.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why. Kept in the journal.", show_default=False)]
-Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="At most so many, the newest.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -92,7 +76,7 @@ def run(
     order = room.Order(
         reference=reference, document=document, pairs=pairs or (), id=id, who=who, patience=wait, as_json=as_json
     )
-    return room.run(_screen(), _screen(sys.stderr), url, order)
+    return room.run(screen(), error_screen(), url, order)
 
 
 @app.command(rich_help_panel=RUN)
@@ -110,7 +94,7 @@ def worker(
     """
     from assent.cli import worker as room
 
-    return room.work(_screen(), url, files, quiet=quiet)
+    return room.work(screen(), url, files, quiet=quiet)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -139,9 +123,9 @@ def executions(
     from assent.cli.executions import list_executions
 
     listing = list_executions(
-        _screen(), url, status=status, name=name, cause=cause, since=since, limit=limit, as_json=as_json
+        screen(), url, status=status, name=name, cause=cause, since=since, limit=limit, as_json=as_json
     )
-    return _finish(listing)
+    return finish(listing)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -149,7 +133,7 @@ def show(id: Id, url: Url = None, as_json: Json = False) -> int:
     """Show one execution: arguments, approvals, timeline."""
     from assent.cli import executions as room
 
-    return _finish(room.show(_screen(), url, id, as_json=as_json))
+    return finish(room.show(screen(), url, id, as_json=as_json))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -157,23 +141,7 @@ def events(id: Id, url: Url = None, as_json: Json = False) -> int:
     """Print the journal of one execution, whole."""
     from assent.cli.executions import list_events
 
-    return _finish(list_events(_screen(), url, id, as_json=as_json))
-
-
-@app.command(rich_help_panel=LOOK)
-def approvals(
-    status: Annotated[
-        str,
-        typer.Option("--status", metavar="STATUS", help="pending, granted, rejected, expired, withdrawn or all."),
-    ] = "pending",
-    limit: Limit = 50,
-    url: Url = None,
-    as_json: Json = False,
-) -> int:
-    """List what people are asked, the oldest first."""
-    from assent.cli.approvals import list_approvals
-
-    return _finish(list_approvals(_screen(), url, status=status, limit=limit, as_json=as_json))
+    return finish(list_events(screen(), url, id, as_json=as_json))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -181,25 +149,15 @@ def doctor(url: Url = None, as_json: Json = False) -> int:
     """Check the store, the workers and this machine."""
     from assent.cli import doctor as room
 
-    return _finish(room.doctor(_screen(), url, as_json=as_json))
+    return finish(room.doctor(screen(), url, as_json=as_json))
 
 
-@app.command(rich_help_panel=DECIDE)
-def approve(approval: Approval, who: Approver, reason: Reason = "", url: Url = None) -> int:
-    """Say yes to an approval."""
-    return _decide("approve", approval, who, reason, url)
-
-
-@app.command(rich_help_panel=DECIDE)
-def reject(approval: Approval, who: Approver, reason: Reason = "", url: Url = None) -> int:
-    """Say no to an approval."""
-    return _decide("reject", approval, who, reason, url)
-
-
-def _decide(decision: str, approval: str, who: str, reason: str, url: str | None) -> int:
-    from assent.cli.approvals import decide
-
-    return _finish(decide(_screen(), url, approval, approver=who, decision=decision, reason=reason))
+app.add_typer(oversight.approvals, name="approvals", rich_help_panel=LOOK)
+app.command(rich_help_panel=DECIDE)(oversight.approve)
+app.command(rich_help_panel=DECIDE)(oversight.reject)
+app.command(rich_help_panel=DECIDE)(oversight.revoke)
+app.add_typer(oversight.users, name="users", rich_help_panel=DECIDE)
+app.add_typer(oversight.mandates, name="mandates", rich_help_panel=DECIDE)
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -216,7 +174,7 @@ def signal(
     """
     from assent.cli.orders import send_signal
 
-    return _finish(send_signal(_screen(), url, id, name, value, who))
+    return finish(send_signal(screen(), url, id, name, value, who))
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -224,7 +182,7 @@ def cancel(id: Id, reason: Reason = "", who: Who = None, url: Url = None) -> int
     """Cancel an execution. Its cleanup still runs."""
     from assent.cli import orders
 
-    return _finish(orders.cancel(_screen(), url, id, reason, who))
+    return finish(orders.cancel(screen(), url, id, reason, who))
 
 
 @app.command(rich_help_panel=MEND)
@@ -243,7 +201,7 @@ def resolve(
     """Say whether an effect that is in doubt has happened."""
     from assent.cli import orders
 
-    return _finish(orders.resolve(_screen(), url, id, done=done, not_done=not_done, step=step, who=who))
+    return finish(orders.resolve(screen(), url, id, done=done, not_done=not_done, step=step, who=who))
 
 
 @app.command(rich_help_panel=MEND)
@@ -259,7 +217,7 @@ def replay(
     """
     from assent.cli.replay import check
 
-    return check(_screen(), url, id, file, as_json=as_json)
+    return check(screen(), url, id, file, as_json=as_json)
 
 
 policy = typer.Typer(no_args_is_help=True, help="Check, try and explain policy files.")
@@ -278,7 +236,7 @@ def policy_check(file: PolicyFile, environment: Environment = None, as_json: Jso
     """Check a policy file, and list its policies."""
     from assent.cli import policies as room
 
-    room.check(_screen(), file, environment, as_json=as_json)
+    room.check(screen(), file, environment, as_json=as_json)
 
 
 @policy.command("test")
@@ -289,7 +247,7 @@ def policy_test(file: PolicyFile, environment: Environment = None, as_json: Json
     """
     from assent.cli import policies as room
 
-    return _finish(room.test(_screen(), file, environment, as_json=as_json))
+    return finish(room.test(screen(), file, environment, as_json=as_json))
 
 
 @policy.command("explain")
@@ -310,7 +268,7 @@ def policy_explain(
     """
     from assent.cli import policies as room
 
-    return _finish(room.explain_action(_screen(), file, action, environment, at, as_json=as_json))
+    return finish(room.explain_action(screen(), file, action, environment, at, as_json=as_json))
 
 
 @policy.command("backtest")
@@ -337,7 +295,7 @@ def policy_backtest(
     from assent.cli import backtest as room
 
     order = room.Order(file=file, since=since, environment=environment, without=without or (), as_json=as_json)
-    return _finish(room.backtest(_screen(), sys.stderr, url, order))
+    return finish(room.backtest(screen(), sys.stderr, url, order))
 
 
 @policy.command("schema")
@@ -345,11 +303,58 @@ def policy_schema() -> None:
     """Print the JSON Schema of policy files, for editors."""
     from assent.cli import policies as room
 
-    room.schema(_screen())
+    room.schema(screen())
 
 
-def _finish(work: Coroutine[Any, Any, int | None]) -> int:
-    return asyncio.run(work) or 0
+notifications = typer.Typer(no_args_is_help=True, help="See what people are told, and send it again.")
+app.add_typer(notifications, name="notifications", rich_help_panel=LOOK)
+
+
+@notifications.command("list")
+def notifications_list(
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="pending, sent, dead, skipped or all.")
+    ] = "all",
+    approval: Annotated[
+        str | None, typer.Option("--approval", metavar="ID", help="About this approval only.", show_default=False)
+    ] = None,
+    limit: Limit = 50,
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """List notices, the newest first, and what became of them."""
+    from assent.cli import notifications as room
+
+    return finish(room.list_notices(screen(), url, status=status, approval=approval, limit=limit, as_json=as_json))
+
+
+@notifications.command("retry")
+def notifications_retry(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NOTICE...", help="Notices, or beginnings of their ids.", show_default=False),
+    ] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="All that were given up.")] = False,
+    url: Url = None,
+) -> int:
+    """Have notices sent again that were given up or skipped."""
+    from assent.cli import notifications as room
+
+    return finish(room.retry(screen(), url, ids or (), dead=dead))
+
+
+@notifications.command("send")
+def notifications_send(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files with a Runtime that has channels.", show_default=False)
+    ],
+    url: Url = None,
+    as_json: Json = False,
+) -> int:
+    """Send what is due, once, without a worker."""
+    from assent.cli import notifications as room
+
+    return finish(room.send(screen(), url, files, as_json=as_json))
 
 
 def main() -> NoReturn:
@@ -388,10 +393,3 @@ def _complain(message: str) -> None:
     from assent.cli.output import safe
 
     typer.echo(safe(f"assent: {' '.join(message.split())}"), err=True)
-
-
-def _screen(file: TextIO | None = None) -> Any:
-    from assent.cli.output import Screen
-    from assent.clock import SystemClock
-
-    return Screen(SystemClock().now(), file)

@@ -94,19 +94,25 @@ async def _named(store: Store, ids: Sequence[str]) -> list[NoticeRecord]:
 
 
 async def _one(store: Store, settled: Sequence[NoticeRecord], id: str) -> NoticeRecord:
-    found = [each for each in settled if each.id == id] or [each for each in settled if id and each.id.startswith(id)]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    exact = [each for each in settled if each.id == id]
+    if not exact:
+        await _refuse_others(store, id)
+    found = exact or [each for each in settled if id and each.id.startswith(id)]
+    if not found:
+        raise NoticeNotFound(
+            f"There is no notice {id!r} in this store. `assent notifications list` shows those that are.", notice_id=id
+        )
+    if len(found) > 1:
         names = ", ".join(each.id for each in found[:SHOWN])
         raise UsageError(f"{id!r} is the beginning of {len(found)} notices: {names} ... Give more of it.")
-    for status in (NoticeStatus.PENDING, NoticeStatus.SENT):
+    return found[0]
+
+
+async def _refuse_others(store: Store, id: str) -> None:
+    """Raise UsageError if the notice of that id is none that is sent again by hand."""
+    for status, what in ((NoticeStatus.PENDING, "is still being tried by itself"), (NoticeStatus.SENT, "is sent")):
         if any(each.id == id for each in await store.notices(status, limit=EVERYTHING)):
-            what = "is sent already" if status is NoticeStatus.SENT else "is still being tried by itself"
             raise UsageError(f"The notice {id!r} {what}. Only those that were given up or skipped are sent again.")
-    raise NoticeNotFound(
-        f"There is no notice {id!r} in this store. `assent notifications list` shows those that are.", notice_id=id
-    )
 
 
 async def send(screen: Screen, url: str | None, files: Sequence[str], *, as_json: bool) -> None:

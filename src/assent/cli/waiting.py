@@ -7,8 +7,8 @@ from typing import Any
 from assent.cli.output import moment
 from assent.clock import SystemClock
 from assent.codec import from_json
-from assent.governance.approvals import ApprovalRequest, intact_request, person
-from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Store, VerdictRecord, WorkerRecord
+from assent.governance.approvals import ApprovalRequest, intact_request, is_role
+from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Store, WorkerRecord
 
 Wait = Mapping[str, Any]
 """What an execution waits for, as its record has it."""
@@ -141,17 +141,10 @@ def electorate_in_words(request: ApprovalRequest | None) -> str:
     if request is None:
         return "nobody: its request was changed after it was made"
     names = request.electorate
-    if request.quorum < len(names) and request.quorum > 1:
-        return f"{request.quorum} of {', '.join(names)}"
-    return (" and " if request.quorum > 1 else " or ").join(names)
-
-
-def votes(request: ApprovalRequest, verdicts: Iterable[VerdictRecord]) -> int:
-    """How many different approvers have approved so far."""
-    entitled = {person(name) for name in request.electorate}
-    since = request.escalated_at or 0.0
-    counted = (one for one in verdicts if one.refusal is None and one.decision == "approve" and one.at >= since)
-    return len({person(one.approver) for one in counted} & entitled)
+    if request.each or (request.quorum == len(names) and not any(map(is_role, names))):
+        return " and ".join(names)
+    # Of a role there may be several, so that one name can stand for a quorum.
+    return " or ".join(names) if request.quorum == 1 else f"{request.quorum} of {', '.join(names)}"
 
 
 def is_open(approval: ApprovalRecord, now: float) -> bool:

@@ -44,6 +44,11 @@ class Signature:
         self._rest, self._options = of_kind.get(Parameter.VAR_POSITIONAL), of_kind.get(Parameter.VAR_KEYWORD)
         self._defaults = {each.name: each.default for each in parameters if each.default is not Parameter.empty}
 
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Whose parameters they are."""
+        return self._fn
+
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter name. Raises the TypeError that the call itself would raise."""
         names, in_order = self._names, self._in_order

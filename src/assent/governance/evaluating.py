@@ -350,16 +350,9 @@ PASSED_ON = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 def _broken(one: Policy, error: BaseException) -> Decision:
     """The denial of a policy that did not work."""
     name, kind = getattr(one, "name", ""), getattr(one, "kind", Policy.kind)
-    reason = f"the policy failed with {type(error).__name__}: {_text_of(error)}"
+    reason = f"the policy failed with {Redaction().apply(error)}"
     return Decision("deny", str(name) or type(one).__name__, str(kind), reason, cause=error)
 
 
 def _no_reason(answer: object) -> str:
     return "it said no" if answer is False else "it gave no answer; return True or False"
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot even be printed is still an error
-        return "[unreadable]"

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol, Self, Unpack
 
 from typing_extensions import TypedDict
 
-from assent.clock import Duration, seconds
+from assent.clock import Duration, moment, seconds
 from assent.codec import digest, from_json, to_json
 from assent.engine import current, workflow
 from assent.errors import RuntimeRequired, UsageError
@@ -303,7 +303,7 @@ async def ask_mandate(  # noqa: PLR0913 - one bound a line, as it is read
         count=count,
         total=None if total is None else decimal_of(millionths(total, "total")),
         amount=amount,
-        until=_moment(until, now),
+        until=moment(until, now),
     )
     if terms.until <= now:
         raise UsageError(f"until={until!r} is over already. Give a moment to come, or for how long.")
@@ -326,19 +326,10 @@ async def ask_mandate(  # noqa: PLR0913 - one bound a line, as it is read
     return (await Round(live).obtain(request))[0]
 
 
-def _moment(until: datetime | Duration, now: float) -> float:
-    if not isinstance(until, datetime):
-        return now + seconds(until)
-    if until.tzinfo is None:
-        raise UsageError(f"until={until!r} does not say in which time zone. Give it one, as in tzinfo=UTC.")
-    return until.timestamp()
-
-
 class MandateOptions(TypedDict, total=False):
     """The bounds and rules that `ask_mandate` takes."""
 
     count: int
-    total: Decimal
     only: list[str]
     amount: str
     quorum: int | Literal["all"]
@@ -349,9 +340,15 @@ class MandateOptions(TypedDict, total=False):
 
 
 @workflow(name="assent.mandate")
-async def mandate(action: str, approvers: list[str], until: datetime | float, **options: Unpack[MandateOptions]) -> str:
+async def mandate(
+    action: str,
+    approvers: list[str],
+    until: datetime,
+    total: Decimal | None = None,
+    **options: Unpack[MandateOptions],
+) -> str:
     """Ask for a mandate, as an execution of its own; see `ask_mandate`."""
-    return await ask_mandate(action, approvers=approvers, until=until, **options)
+    return await ask_mandate(action, approvers=approvers, until=until, total=total, **options)
 
 
 mandate_program: Final = mandate.program

@@ -84,13 +84,9 @@ class Preview:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
         """The preview that `to_facts` wrote."""
-        kind: Any = facts.get("kind")
+        kind: Kind | None = next((known for known in _FORMS if known == facts.get("kind")), None)
         body = {name: value for name, value in facts.items() if name != "kind"}
-        return (
-            cls(kind, body)
-            if isinstance(kind, str) and kind in _FORMS
-            else cls.failed(UsageError(f"no preview is of the kind {kind!r}"))
-        )
+        return cls.failed(UsageError("it is of no known kind")) if kind is None else cls(kind, body)
 
     def render(self) -> str:
         """Plain text for terminals and mails."""
@@ -180,7 +176,7 @@ def _diff_form(clean: _Clean) -> dict[str, Any]:
     return clean.with_cut({"lines": kept}, cut)
 
 
-_FORMS: Final[Mapping[str, Callable[[_Clean], dict[str, Any]]]] = {
+_FORMS: Final[Mapping[Kind, Callable[[_Clean], dict[str, Any]]]] = {
     "text": _text_form,
     "table": _table_form,
     "diff": _diff_form,
@@ -307,17 +303,15 @@ async def _made(make: MakePreview, action: Action) -> Any:
     if inspect.iscoroutinefunction(make) or inspect.iscoroutinefunction(getattr(make, "__call__", None)):  # noqa: B004
         return await make(action)
     # In a thread that is left alone when time is over: it only reads, so nobody needs to know how it ends.
-    made, error = await asyncio.to_thread(_tried, make, action)
-    if error is not None:
-        raise error
+    made = await asyncio.to_thread(_without_stop, make, action)
     return await made if inspect.isawaitable(made) else made
 
 
-def _tried(make: MakePreview, action: Action) -> tuple[Any, BaseException | None]:
+def _without_stop(make: MakePreview, action: Action) -> Any:
     try:
-        return make(action), None
-    except BaseException as error:  # noqa: BLE001 - it is raised on the other side of the thread
-        return None, error
+        return make(action)
+    except StopIteration as error:
+        raise RuntimeError("it raised StopIteration") from error  # which no future can hold
 
 
 def _shown(made: Any, redaction: Redaction) -> Preview:

@@ -72,8 +72,9 @@ P = TypeVar("P")
 
 
 def selected(policies: Iterable[P], action: Selectable) -> tuple[P, ...]:
-    """The policies that are for such an action, in their order."""
-    return tuple(one for one in policies if (found := _selector_of(one)) is None or found.selects(action))
+    """The policies that are for such an action, in their order; one that is attached twice is there once."""
+    found = {id(one): one for one in policies if (selector := _selector_of(one)) is None or selector.selects(action)}
+    return tuple(found.values())
 
 
 def _selector_of(one: Any) -> Selector | None:

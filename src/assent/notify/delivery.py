@@ -56,7 +56,7 @@ class Case:
     request: ApprovalRequest
     verdicts: Sequence[VerdictRecord]
     roster: Roster
-    elders: Sequence[NoticeRecord] = ()  # of the same approval and channel, from before this one, oldest first
+    questions: Sequence[NoticeRecord] = ()  # the others that ask about it on this channel, oldest first
     now: float
     link: str | None = None
 
@@ -75,7 +75,7 @@ async def plan(store: Store, clock: Clock, channel: Channel, notice: NoticeRecor
         request=request,
         verdicts=await store.verdicts(record.id),
         roster=await roster_of(store, now),
-        elders=_elders(notice, await store.notices(approval_id=record.id, limit=EVERYTHING)),
+        questions=_questions(notice, await store.notices(approval_id=record.id, limit=EVERYTHING)),
         now=now,
         link=link,
     )
@@ -99,18 +99,17 @@ def _pointless(case: Case) -> Skip | None:
     return None
 
 
-def _elders(notice: NoticeRecord, listed: Sequence[NoticeRecord]) -> list[NoticeRecord]:
-    # A notice for one recipient is written late, and as old as the one that it takes the place of.
-    ordered = sorted((one for one in listed[::-1] if one.channel == notice.channel), key=lambda one: one.created_at)
-    place = next((place for place, one in enumerate(ordered) if one.id == notice.id), len(ordered))
-    return ordered[:place]
+def _questions(notice: NoticeRecord, listed: Sequence[NoticeRecord]) -> list[NoticeRecord]:
+    found = [one for one in listed if one.channel == notice.channel and one.topic in ASKING and one.id != notice.id]
+    # A notice for one recipient is written late, and as old as the one whose place it takes.
+    return sorted(found[::-1], key=lambda one: one.created_at)
 
 
 def _pending(case: Case) -> list[NoticeRecord]:
-    """What was to be told earlier to the same people, and has neither arrived nor been given up."""
-    who = case.notice.recipient
-    same = [one for one in case.elders if not who or one.recipient in {"", who}]
-    return [one for one in same if one.status is NoticeStatus.PENDING]
+    """Earlier questions to the same recipient, or to all, that have neither arrived nor been given up."""
+    notice = case.notice
+    earlier = [one for one in case.questions if notice.topic not in ASKING or one.created_at < notice.created_at]
+    return [one for one in earlier if one.status is NoticeStatus.PENDING and one.recipient in {"", notice.recipient}]
 
 
 def _too_early(case: Case) -> Wait | None:
@@ -146,31 +145,30 @@ def _voices(case: Case) -> frozenset[str]:
 
 
 def _told(case: Case) -> list[str]:
-    """Those who heard of the question, each once."""
-    return list(dict.fromkeys(one.recipient for one in _messages(case) if one.recipient))
-
-
-def _messages(case: Case) -> list[NoticeRecord]:
-    """The questions that were sent, oldest first."""
-    return [one for one in case.elders if one.topic in ASKING and one.status is NoticeStatus.SENT]
+    """Those who heard of the question or may still be hearing of it, each once."""
+    heard = {NoticeStatus.SENT, NoticeStatus.PENDING}
+    found = (one.recipient for one in case.questions if one.status in heard)
+    return list(dict.fromkeys(each for each in found if each))
 
 
 def _addressed(case: Case) -> Notification | Skip:
     who, kind = case.notice.recipient, case.channel.kind
+    arrived = [one for one in case.questions if one.status is NoticeStatus.SENT and one.recipient == who]
+    if who and not arrived and case.notice.topic not in ASKING:
+        return Skip(reason=f"{who} was not told of the question")
     if who and case.roster.is_disabled(who):
         return Skip(reason=f"{who} is disabled")
     address = address_of(who, kind, case.roster.people) if who else ""
-    if who and not address:
+    if address is None:
         return Skip(reason=f"{who} has no address of the kind {kind!r}")
-    receipts = [one.receipt for one in _messages(case) if one.recipient == who and one.receipt]
     return worded(
         case.notice,
         case.record,
         case.request,
         case.verdicts,
         link=case.link,
-        address=address or "",
-        earlier=receipts[0] if receipts else None,
+        address=address,
+        earlier=next((one.receipt for one in arrived if one.receipt), None),
     )
 
 

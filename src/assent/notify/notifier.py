@@ -72,7 +72,9 @@ class Notifier:
     async def __aenter__(self) -> Self:
         if self._tasks:
             raise UsageError("This Notifier is at work already. Enter it once.")
-        self._tasks = [asyncio.create_task(lane.work(), name=f"notify {lane.channel.name}") for lane in self._lanes]
+        self._tasks = [asyncio.create_task(lane.work(), name=lane.channel.name) for lane in self._lanes]
+        for task in self._tasks:
+            task.add_done_callback(_report)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -93,6 +95,13 @@ class Notifier:
     async def send_due(self) -> list[NoticeRecord]:
         """Send what is due, once, and return it as it is afterwards. For use without `async with`."""
         return [notice for lane in self._lanes for notice in await lane.send_due()]
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Say so if a lane ends before its time: nobody waits for it, and its notices would only pile up."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.error("channel %s is not served any more", task.get_name(), exc_info=error)
 
 
 def _check_names(channels: Sequence[Channel]) -> None:
@@ -131,8 +140,10 @@ class Lane:
         self._nudged.set()
 
     async def work(self) -> None:
-        """Send what becomes due, until `stop`. A store that fails is asked again later."""
-        while not self._is_over:
+        """Send what becomes due, until `stop`, and then once more. A store that fails is asked again later."""
+        is_last = False
+        while not is_last:
+            is_last = self._is_over
             self._nudged.clear()
             try:
                 await self.send_due()
@@ -140,9 +151,13 @@ class Lane:
             except StoreError as error:
                 log.warning("notices of channel %s cannot be read: %s", self.channel.name, error)
                 wait = seconds(self.pace.look_every)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._nudged.wait()
+            if not self._is_over:
+                await self._rest(wait)
+
+    async def _rest(self, wait: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._nudged.wait()
 
     async def _until_next(self) -> float:
         due = await self.store.next_notice([self.channel.name])
@@ -150,20 +165,22 @@ class Lane:
         return longest if due is None else min(max(due - self.clock.now(), 0.0), longest)
 
     async def send_due(self) -> list[NoticeRecord]:
-        """Send until nothing is due, and return the notices as they are afterwards."""
+        """Send what is due, and return the notices as they are afterwards. After `stop`, only a few of them."""
         closed: list[NoticeRecord] = []
-        while not self._is_over:
-            now = self.clock.now()
-            until = now + CLAIM * seconds(self.pace.limit)
-            claimed = await self.store.claim_notices([self.channel.name], now=now, until=until, limit=BATCH)
-            if not claimed:
-                break
+        while claimed := await self._claim():
             sends = map(self._send_in_order, _by_approval(claimed))
             for group in await asyncio.gather(*sends, return_exceptions=True):
                 if isinstance(group, BaseException):
                     raise group
                 closed += group
+            if self._is_over:
+                break
         return closed
+
+    async def _claim(self) -> list[NoticeRecord]:
+        now = self.clock.now()
+        until = now + CLAIM * seconds(self.pace.limit)
+        return await self.store.claim_notices([self.channel.name], now=now, until=until, limit=BATCH)
 
     async def _send_in_order(self, notices: Sequence[NoticeRecord]) -> list[NoticeRecord]:
         closed: list[NoticeRecord] = []

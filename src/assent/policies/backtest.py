@@ -1,9 +1,10 @@
 """Policies asked about actions that were recorded before, to see what they would change.
 
 The policies under test take the place of the recorded ones of the same name, and of those that are said to go
-(`without`); policies inside of one, called `name/part`, go with it. Whatever other policies said, for one those that stand in the code, stays as it was recorded. Together they
-say what policies say together anywhere: any denial denies, else any question asks. Rate limits and budgets are counted
-anew in the order of recording, as if every action that is not denied had been approved and had happened.
+(`without`); policies inside of one, called `name/part`, go with it. What other policies said, for one those that stand
+in the code, stays as it was recorded. All words together mean what they mean anywhere: any denial denies, else any
+question asks. Rate limits and budgets are counted anew in the order of recording, as if every action that is not denied
+had been approved and had happened.
 
 Nothing is guessed. A policy that wants a value which the record does not have (redacted, cut, not captured) leaves the
 action unjudged, unless another policy denies it anyway, or the very same policy was asked then, by its fingerprint.
@@ -15,6 +16,7 @@ from typing import Final
 
 from assent.errors import UsageError
 from assent.governance import Action, Decision, Facts, Policy, evaluate_all
+from assent.governance.evaluating import Asking, Order, order_of
 from assent.governance.selection import selected
 from assent.policies.recording import EVALUATED, UNREADABLE, Question, Recorded, Word, recorded_of
 from assent.policies.simulation import Simulation
@@ -54,6 +56,8 @@ class _Rules:
     """The policies under test that are for one kind of action."""
 
     enforcing: tuple[Policy, ...]
+    order: Order  # in which they are asked
+    order_if_denied: Order  # the same, where others deny
     shadows: tuple[Policy, ...]  # as if they were in force
 
 
@@ -83,8 +87,7 @@ class Backtest:
         self._stays: dict[str, bool] = {}  # what a record says of a policy, by its name
         self._rules: dict[tuple[str, frozenset[str], str], _Rules] = {}
         self._simulation = Simulation()
-        judges = [each for each in every if each.kind != "audit"]
-        self.tally = Tally({one.name: PolicyTally(one.name, one.mode == "shadow") for one in judges})
+        self.tally = Tally({one.name: _tally_of(one) for one in every if one.kind != "audit"})
 
     async def add(self, event: Event) -> None:
         """Judge one recorded action, and count it."""
@@ -99,7 +102,7 @@ class Backtest:
         before, kept = self._divided(recorded.words)
         hearing = _Hearing(recorded, self._simulation.facts(recorded.at, recorded.environment), kept)
         rules = self._rules_for(recorded)
-        await hearing.ask(rules.enforcing)
+        await hearing.ask(rules)
         outcome = hearing.outcome
         happens = (outcome or recorded.outcome) != "deny"
         shadow = _Hearing(recorded, hearing.facts, ())
@@ -141,10 +144,17 @@ class Backtest:
 
 
 def _rules_of(policies: Sequence[Policy]) -> _Rules:
+    enforcing = tuple(one for one in policies if one.mode == "enforce")
     return _Rules(
-        enforcing=tuple(one for one in policies if one.mode == "enforce"),
+        enforcing=enforcing,
+        order=order_of(enforcing),
+        order_if_denied=order_of([DENIED_BY_OTHERS, *enforcing]),
         shadows=tuple(replace(one, mode="enforce") for one in policies if one.mode == "shadow"),
     )
+
+
+def _tally_of(one: Policy) -> PolicyTally:
+    return PolicyTally(one.name, is_shadow=one.mode == "shadow", leads=bool(getattr(one, "inside", ())))
 
 
 def _first_name(name: str) -> str:
@@ -191,18 +201,19 @@ class _Hearing:
         """Whether the action is taken to happen: as it did, where nothing else is known."""
         return (self.outcome or self.recorded.outcome) != "deny"
 
-    async def ask(self, policies: Sequence[Policy]) -> None:
-        """Ask all of them, together with what others have said."""
+    async def ask(self, rules: _Rules) -> None:
+        """Ask all that are in force, together with what others have said."""
         if not self.recorded.is_whole:
             # One after another they show who wants a value that is not there; what uses something up comes last.
-            for one in sorted(policies, key=_consumes):
+            for one in sorted(rules.enforcing, key=_consumes):
                 if self.happens or not _consumes(one):
                     await self.ask_alone(one)
-        elif self.outcome == "deny":
-            ruling = await evaluate_all([DENIED_BY_OTHERS, *policies], self.recorded.action, self.facts)
-            self._hear(ruling.decisions[1:])
-        else:
-            self._hear((await evaluate_all(policies, self.recorded.action, self.facts)).decisions)
+            return
+        is_denied = self.outcome == "deny"
+        order = rules.order_if_denied if is_denied else rules.order
+        asking = Asking(rules.enforcing, self.recorded.action, self.facts, order=order)
+        await asking.ask()
+        self._hear([decision for one, decision, _ in asking.trail if one is not DENIED_BY_OTHERS])
 
     async def ask_alone(self, one: Policy) -> None:
         """Ask one policy, or take its recorded word if it misses a value."""

@@ -108,10 +108,10 @@ def _sequential(settings: Settings, common: Mapping[str, Any]) -> Policy:
 
 
 def _stage(settings: Settings, number: int) -> ApprovalStage:
-    values = settings.values["stages"][number]
-    own = Settings.inside(settings, (number,), values, "stages")
+    own = settings.part("stages", (number,), settings.values["stages"][number], "approval")
+    own.check_complete("approval")
     try:
-        return ApprovalStage(values["name"], **_asking(own))
+        return ApprovalStage(own.values["name"], **_asking(own))
     except UsageError as error:
         raise own.error(error) from error
 
@@ -128,11 +128,19 @@ def _authorization(settings: Settings, common: Mapping[str, Any]) -> Policy:
         found["authorizer"] = settings.condition("check").holds_for
     asked = settings.values.get("ask")
     if isinstance(asked, dict):
-        own = Settings.inside(settings, (), asked, "ask")
-        found["ask"] = ApprovalPolicy(**_asking(own), name=common["name"])
+        found["ask"] = _asked(settings, asked, common)
     elif asked is not None:
-        found["ask"] = asked
+        found["ask"] = _asked(settings, {"approvers": asked}, common)
     return AuthorizationPolicy(**found, **common)
+
+
+def _asked(settings: Settings, given: Mapping[str, Any], common: Mapping[str, Any]) -> Policy:
+    own = settings.part("ask", (), given, "approval")
+    own.check_complete("approval")
+    try:
+        return ApprovalPolicy(**_asking(own), name=common["name"])
+    except UsageError as error:
+        raise own.error(error) from error
 
 
 def _rate_limit(settings: Settings, common: Mapping[str, Any]) -> Policy:
@@ -170,27 +178,34 @@ def _cedar(settings: Settings, common: Mapping[str, Any]) -> Policy:
         raise UsageError(
             "Cedar policies stand either here, under 'policies', or in a file of their own. Give one of both."
         )
-    if "policies" in settings:
-        return CedarPolicy(settings.values["policies"], **common)
-    document, place = settings.origins["file"]
-    path = (document.folder or Path()) / settings.values["file"]
+    key = "policies" if "policies" in settings else "file"
+    try:
+        return CedarPolicy(settings.values[key] if key == "policies" else _path(settings), **common)
+    except UsageError as error:
+        raise settings.error(error, key) from error
+
+
+def _path(settings: Settings) -> Path:
+    """The file that is named, seen from the one in which it is named."""
+    path = (settings.origins["file"].document.folder or Path()) / settings.values["file"]
     if not path.is_file():
-        raise document.error(f"there is no file {settings.values['file']!r} beside it. Give its path.", place)
-    return CedarPolicy(path, **common)
+        raise UsageError(f"there is no file {settings.values['file']!r} beside it. Give its path.")
+    return path
 
 
 def _tiered(settings: Settings, common: Mapping[str, Any]) -> Policy:
     tiers = settings.values["tiers"]
     endless = next((number for number, tier in enumerate(tiers[:-1]) if "when" not in tier), None)
     if endless is not None:
-        own = Settings.inside(settings, (endless,), tiers[endless], "tiers")
-        raise own.error(UsageError("a tier without 'when' always decides, so those after it never do. Put it last."))
+        raise settings.part("tiers", (endless,), tiers[endless]).error(
+            UsageError("a tier without 'when' always decides, so those after it never do. Put it last.")
+        )
     return Composite([_tier(settings, number, common) for number in range(len(tiers))], **common)
 
 
 def _tier(settings: Settings, number: int, common: Mapping[str, Any]) -> Rule:
     tier = settings.values["tiers"][number]
-    own = Settings.inside(settings, (number,), tier, "tiers")
+    own = settings.part("tiers", (number,), tier)
     name = tier.get("name", f"tier {number + 1}")
     return Rule(name, when=own.criterion("when"), then=_then(own, tier["then"], f"{common['name']}/{name}", common))
 
@@ -198,7 +213,8 @@ def _tier(settings: Settings, number: int, common: Mapping[str, Any]) -> Rule:
 def _then(tier: Settings, given: Any, name: str, common: Mapping[str, Any]) -> Any:
     if isinstance(given, str):
         return given
-    own = Settings.inside(tier, (), given, "then")
+    own = tier.part("then", (), given, given["type"])
+    own.check_complete(given["type"])
     kept = {key: common[key] for key in ("version",) if key in common}
     try:
         return BUILDERS[given["type"]](own, {**kept, "name": given.get("name", name)})

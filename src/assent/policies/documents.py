@@ -24,7 +24,7 @@ MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 30
 MAX_VALUES: Final = 50_000
 INTEGER: Final = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
-DECIMAL: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+DECIMAL: Final = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+([eE][+-]?\d+)?|[eE][+-]?\d+)", re.ASCII)
 TOML_ITEM: Final = re.compile(r"^\s*\[\[\s*([\w.\"-]+)\s*\]\]|^\s*\[\s*([\w.\"-]+)\s*\]|^\s*([\w\"-]+)\s*=", re.ASCII)
 
 

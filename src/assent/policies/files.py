@@ -10,8 +10,8 @@ from assent.errors import UsageError
 from assent.governance import Policy
 from assent.policies.building import built
 from assent.policies.documents import Document, Place, document_of, read_document, shown
-from assent.policies.schema import COMMON, REQUIRED, SETTINGS, json_schema
-from assent.policies.settings import Origin, Settings
+from assent.policies.schema import COMMON, SETTINGS, json_schema
+from assent.policies.settings import Settings
 from assent.policies.shapes import problems_of
 
 MAX_PARENTS: Final = 8
@@ -61,8 +61,8 @@ class PolicyFile:
 def load_policies(source: Source, environment: str | None = None) -> list[Policy]:
     """The policies of a YAML, JSON or TOML file, or of a mapping that says the same.
 
-    `environment` is one of the file's own environments, whose defaults and overrides then hold. Raises
-    PolicyFileError that names file, line, key and remedy; half a file is never loaded.
+    `environment` is one of the file's own environments, whose defaults and overrides then hold; a file that tells none
+    apart takes any. Raises PolicyFileError that names file, line, key and remedy; half a file is never loaded.
     """
     return read_policies(source, environment).policies
 
@@ -72,7 +72,8 @@ def read_policies(source: Source, environment: str | None = None) -> PolicyFile:
     documents = _documents(source)
     known = tuple(dict.fromkeys(name for each in documents for name in each.data.get("environments", {})))
     last = documents[-1]
-    if environment is not None and environment not in known:
+    # Where no environments are told apart, every one is alike.
+    if environment is not None and known and environment not in known:
         raise last.error(f"there is no environment {environment!r}. {_instead(environment, known, 'environments')}")
     chain = _Chain(documents, environment)
     return PolicyFile(last, environment, known, tuple(chain.entries()))
@@ -146,7 +147,8 @@ class _Chain:
                 )
             found[name] = layer
         self._check_overrides(found)
-        return (self._entry(layer) for layer in found.values())
+        defaults = {kind: self._settled(Settings(self.documents[-1], ()), "defaults", kind) for kind in SETTINGS}
+        return (self._entry(layer, defaults) for layer in found.values())
 
     def _policies(self) -> Iterator[_Layer]:
         for document in self.documents:
@@ -172,23 +174,21 @@ class _Chain:
                     problem = f"there is no policy {name!r} to override. {_instead(name, known, 'policies')}"
                     raise document.error(problem, (*place, "overrides", name))
 
-    def _entry(self, own: _Layer) -> Entry:
+    def _entry(self, own: _Layer, defaults: Mapping[str, Settings]) -> Entry:
         name, kind = own.values["name"], own.values["type"]
-        values: dict[str, Any] = {}
-        origins: dict[str, Origin] = {}
-        for layer in self._layers_of(own, name, kind):
-            for key, value in layer.values.items():
-                values[key], origins[key] = value, Origin(layer.document, (*layer.place, key))
-        settings = Settings(own.document, own.place, values, origins)
+        settings = self._settled(Settings(own.document, own.place, defaults=defaults), "defaults", "all")
+        settings = self._settled(settings, "defaults", kind).under(own.document, own.place, own.values)
+        settings = self._settled(settings, "overrides", name)
         _check_keys(settings, kind)
+        settings.check_complete(kind)
         policy = built(name, kind, settings)
-        return Entry(name, kind, settings, policy if values.get("enabled", True) else None)
+        return Entry(name, kind, settings, policy if settings.values.get("enabled", True) else None)
 
-    def _layers_of(self, own: _Layer, name: str, kind: str) -> Iterator[_Layer]:
-        for general, special in zip(self._layers("defaults", "all"), self._layers("defaults", kind), strict=True):
-            yield from (general, special)
-        yield own
-        yield from self._layers("overrides", name)
+    def _settled(self, settings: Settings, *place: str) -> Settings:
+        """The settings, and instead of them what stands at a place in the files, and then under the environment."""
+        for layer in self._layers(*place):
+            settings = settings.under(layer.document, layer.place, layer.values)
+        return settings
 
 
 def _check_keys(settings: Settings, kind: str) -> None:
@@ -197,9 +197,6 @@ def _check_keys(settings: Settings, kind: str) -> None:
         if key not in known:
             told = f"a policy of type {kind} has no {key!r}. {_instead(key, known - {'name', 'type'}, 'keys')}"
             raise settings.error(UsageError(told), key)
-    for key in REQUIRED.get(kind, ()):
-        if key not in settings.values:
-            raise settings.error(UsageError(f"{key!r} is missing. Write it here, or under defaults.{kind}."))
 
 
 def _instead(name: str, known: Any, what: str) -> str:

@@ -103,7 +103,7 @@ SETTINGS: Final[Mapping[str, Mapping[str, Shape]]] = {
         "roles": _told("The requester has one of them.", TEXTS),
         "permissions": _told("The requester has all of them.", TEXTS),
         "check": _told("And this CEL expression is true of the action.", TEXT),
-        "ask": _told("Who is asked instead of denying.", _either(TEXTS, _map(ASKING, "approvers"))),
+        "ask": _told("Who is asked instead of denying.", _either(TEXTS, _map(ASKING))),
     },
     "rate_limit": {
         "max_calls": _told("So many in a window, on average.", WHOLE),
@@ -199,7 +199,7 @@ def _policy(kind: str) -> Shape:
 
 def _then(kind: str) -> Shape:
     inner = {"type": {"const": kind}, "name": _told("Its name; that of the policy around it if left out.", TEXT)}
-    return _map({**inner, **SETTINGS[kind]}, "type", *REQUIRED.get(kind, ()))
+    return _map({**inner, **SETTINGS[kind]}, "type")
 
 
 def _every_setting() -> Shape:
@@ -235,7 +235,7 @@ def json_schema() -> dict[str, Any]:
             "defaults": defaults,
             "overrides": overrides,
             "selection": SELECTION,
-            "stage": _map({"name": NAME, **ASKING}, "name", "approvers", about="A stage of a sequential approval."),
+            "stage": _map({"name": NAME, **ASKING}, "name", about="A stage of a sequential approval."),
             "tier": TIER,
             "example": EXAMPLE,
         },

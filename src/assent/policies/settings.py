@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from assent.errors import PolicyFileError, UsageError
 from assent.policies.cel import Cel, Expression, condition, of_action
 from assent.policies.documents import Document, Place
+from assent.policies.schema import REQUIRED, SETTINGS
 
 
 class Origin(NamedTuple):
@@ -24,15 +25,30 @@ class Settings:
 
     document: Document
     place: Place
-    values: Mapping[str, Any]
-    origins: Mapping[str, Origin]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    defaults: Mapping[str, "Settings"] = field(default_factory=dict, repr=False)  # of parts, by type
 
-    @classmethod
-    def inside(cls, outer: "Settings", place: Place, values: Mapping[str, Any], key: str) -> "Settings":
-        """Those of a part, which stands at that place under a key of the whole."""
-        document, start = outer.origins[key]
+    def under(self, document: Document, place: Place, values: Mapping[str, Any]) -> "Settings":
+        """These settings, and instead of them what stands at that place."""
+        origins = {key: Origin(document, (*place, key)) for key in values}
+        return replace(self, values={**self.values, **values}, origins={**self.origins, **origins})
+
+    def part(self, key: str, place: Place, values: Mapping[str, Any], kind: str = "") -> "Settings":
+        """Those of a part, which stands at that place under a key; what it does not say, its defaults do."""
+        document, start = self.origins[key]
         there = (*start, *place)
-        return cls(document, there, values, {each: Origin(document, (*there, each)) for each in values})
+        usual = self.defaults.get(kind, Settings(document, there))
+        known = {each: value for each, value in usual.values.items() if each in SETTINGS.get(kind, ())}
+        return replace(usual, document=document, place=there, values=known, defaults=self.defaults).under(
+            document, there, values
+        )
+
+    def check_complete(self, kind: str) -> None:
+        """Raises PolicyFileError if something is missing that a policy of this type must have."""
+        for key in REQUIRED.get(kind, ()):
+            if key not in self.values:
+                raise self.error(UsageError(f"{key!r} is missing. Write it here, or under defaults.{kind}."))
 
     def __contains__(self, key: str) -> bool:
         return key in self.values

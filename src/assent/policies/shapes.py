@@ -107,8 +107,12 @@ def _of_choice(choices: list[Mapping[str, Any]], data: Any, root: Mapping[str, A
     if isinstance(data, dict) and any(types):
         yield from _of_type(types, found, data, place)
         return
-    # The shape in which the trouble is deepest is the one that fits best.
-    yield from max(found, key=lambda problems: max(len(each.place) for each in problems))
+    # The shape that the data is nearest to: of its kind, and with the trouble deep inside.
+    yield from max(zip(choices, found, strict=True), key=lambda each: _nearness(*each, data))[1]
+
+
+def _nearness(shape: Mapping[str, Any], problems: list[Problem], data: Any) -> tuple[int, bool]:
+    return max(len(each.place) for each in problems), "type" in shape and _is(shape["type"], data)
 
 
 def _of_type(types: list[Any], found: list[list[Problem]], data: Mapping[str, Any], place: Place) -> Iterator[Problem]:

@@ -108,6 +108,7 @@ class PolicyTally:
 
     name: str
     is_shadow: bool = False
+    leads: bool = False  # it decides which others are asked, and says little itself
     is_tested: bool = True  # False: its recorded word counts no longer, and nothing takes its place
     said: Counter[str] = field(default_factory=Counter)
     said_before: Counter[str] = field(default_factory=Counter)
@@ -122,6 +123,11 @@ class PolicyTally:
         if word.failed:
             self.failed += 1
             self.failure = self.failure or word.reason
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether all that it did was to lead to others."""
+        return self.leads and not self.said.keys() - {"allow"} and not (self.changes or self.failed or self.unjudged)
 
     def blame(self, change: Change, example: Example) -> None:
         self.changes[change] += 1

@@ -40,6 +40,7 @@ from assent.governance import (
     mandate,
     mandate_program,
 )
+from assent.governance.budgets import Amount, decimal_of, millionths
 from assent.notify import Channel, Notifier
 from assent.runtime.attached import policies_of
 from assent.runtime.handle import Handle
@@ -229,6 +230,7 @@ class Runtime(Oversight):
         *,
         approvers: Sequence[str],
         until: datetime | Duration,
+        total: Amount | None = None,
         id: str | None = None,
         **options: Unpack[MandateOptions],
     ) -> Handle[str]:
@@ -239,7 +241,8 @@ class Runtime(Oversight):
         """
         name = action if isinstance(action, str) else action.program.name
         end = datetime.fromtimestamp(moment(until, self.clock.now()), UTC)
-        return await self.start(mandate, name, list(approvers), end, id=id, **options)
+        limit = None if total is None else decimal_of(millionths(total, "total"))
+        return await self.start(mandate, name, list(approvers), end, limit, id=id, **options)
 
     def _programs(self) -> Iterable[Program]:
         yield mandate_program

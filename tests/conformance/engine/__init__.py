@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(
             "lifecycle",
             "outside",
             "replaying",
+            "settling",
             "steps",
         )
     )

@@ -1,0 +1,169 @@
+"""Effects under every kind of oversight, and what each of them needs, said once more in plain words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from assent import (
+    NOT_DONE,
+    Action,
+    ApprovalPolicy,
+    ApprovalStage,
+    BudgetPolicy,
+    Governed,
+    SequentialApprovalPolicy,
+    ValidationPolicy,
+    govern,
+    idempotency_key,
+    policy,
+)
+from assent.codec import to_json
+from assent.testing import Ledger
+
+EFFECTS: Final = "effects.jsonl"
+FINANCE, LEGAL = "role:finance", "role:legal"
+BUDGET: Final = Decimal(6000)
+SOON: Final = 0.5  # seconds until what nobody decides lapses
+
+
+def happen(name: str, case: int, amount: Decimal, supplier: str) -> str:
+    """The effect: a line in a ledger that no journal knows of."""
+    what = to_json({"name": name, "case": case, "amount": str(amount), "supplier": supplier})
+    Ledger(EFFECTS).enter(what, idempotency_key())
+    return what
+
+
+async def look_up(action: Action) -> Any:
+    """What a payment service would say of a payment with that key."""
+    entry = Ledger(EFFECTS).find(action.idempotency_key or "")
+    return NOT_DONE if entry is None else entry.what
+
+
+def is_small(action: Action) -> bool:
+    return bool(action.amount < 100)
+
+
+@govern(
+    ApprovalPolicy(["ann@x.org", "bob@x.org", "cid@x.org", "eve@x.org"], quorum=2, exclude=["eve@x.org"]),
+    verify=look_up,
+)
+async def quorum_of_two(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("quorum_of_two", case, amount, supplier)
+
+
+@govern(
+    SequentialApprovalPolicy([ApprovalStage("finance", [FINANCE]), ApprovalStage("chief", ["cfo@x.org"])]),
+    verify=look_up,
+)
+async def in_stages(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("in_stages", case, amount, supplier)
+
+
+@govern(ApprovalPolicy([FINANCE, LEGAL], quorum="all"), verify=look_up)
+async def all_of(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("all_of", case, amount, supplier)
+
+
+@govern(
+    [
+        BudgetPolicy(BUDGET, "30d", per=lambda action: str(action.supplier), name="spending"),
+        ApprovalPolicy(["ann@x.org", "bob@x.org"], auto_approve=is_small),
+    ],
+    verify=look_up,
+)
+async def within_budget(case: int, amount: Decimal, supplier: str) -> str:
+    if case % 11 == 0:
+        raise ValueError("the bank says no")  # and nothing has happened
+    return happen("within_budget", case, amount, supplier)
+
+
+@govern(ApprovalPolicy(["ann@x.org", "bob@x.org"]), verify=look_up)
+async def under_mandate(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("under_mandate", case, amount, supplier)
+
+
+@govern(
+    ApprovalPolicy(
+        ["away@x.org"],
+        expires=SOON,
+        on_expiry="escalate",
+        escalate_to=[["gone@x.org"], ["cfo@x.org", FINANCE]],
+    ),
+    verify=look_up,
+)
+async def escalating(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("escalating", case, amount, supplier)
+
+
+@govern(ApprovalPolicy(["ann@x.org"], expires=SOON, on_expiry="approve", remind=[SOON / 2]), verify=look_up)
+async def by_silence(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("by_silence", case, amount, supplier)
+
+
+@govern(ApprovalPolicy(["ann@x.org"], expires=SOON), verify=look_up)
+async def lapsing(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("lapsing", case, amount, supplier)
+
+
+@policy(name="would deny", mode="shadow")
+def would_deny(action: Action, facts: Any) -> bool:
+    return False
+
+
+@govern(
+    [
+        would_deny,
+        ApprovalPolicy(["ann@x.org", "bob@x.org"], name="money"),
+        ApprovalPolicy([LEGAL], name="law", require_reason=True),
+    ],
+    verify=look_up,
+)
+async def two_at_once(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("two_at_once", case, amount, supplier)
+
+
+@govern(ValidationPolicy(check=lambda action: action.case % 3 != 0), verify=look_up)
+async def checked(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("checked", case, amount, supplier)
+
+
+ALL: Final[Sequence[Governed[Any, Any]]] = (
+    quorum_of_two,
+    in_stages,
+    all_of,
+    within_budget,
+    under_mandate,
+    escalating,
+    by_silence,
+    lapsing,
+    two_at_once,
+    checked,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One consent without which an effect has no authority."""
+
+    policy: str
+    entries: tuple[str, ...]  # whose consent counts
+    stage: int = 1
+    quorum: int = 1
+    each: bool = False
+    silence: bool = False  # nobody having objected is consent as well
+    reason: bool = False
+
+
+NEEDS: Final[dict[str, Callable[[Decimal], list[Need]]]] = {
+    "quorum_of_two": lambda _: [Need("approval", ("ann@x.org", "bob@x.org", "cid@x.org"), quorum=2)],
+    "in_stages": lambda _: [Need("approval", (FINANCE,)), Need("approval", ("cfo@x.org",), stage=2)],
+    "all_of": lambda _: [Need("approval", (FINANCE, LEGAL), each=True)],
+    "within_budget": lambda amount: [] if amount < 100 else [Need("approval", ("ann@x.org", "bob@x.org"))],
+    "under_mandate": lambda _: [Need("approval", ("ann@x.org", "bob@x.org"))],
+    "escalating": lambda _: [Need("approval", ("away@x.org", "gone@x.org", "cfo@x.org", FINANCE))],
+    "by_silence": lambda _: [Need("approval", ("ann@x.org",), silence=True)],
+    "lapsing": lambda _: [Need("approval", ("ann@x.org",))],
+    "two_at_once": lambda _: [Need("money", ("ann@x.org", "bob@x.org")), Need("law", (LEGAL,), reason=True)],
+    "checked": lambda _: [],
+}
