@@ -277,6 +277,41 @@ async def test_killed_at_any_commit_the_edited_action_happens_once_or_is_in_doub
     assert len(ends) > 8
 
 
+@pytest.mark.parametrize(
+    "attack",
+    [
+        'UPDATE verdicts SET changes = \'{"recipient":"eve"}\'',
+        "UPDATE verdicts SET approver = 'ceo@company.com'",
+        "UPDATE approvals SET status = 'amended'",
+    ],
+)
+async def test_g3_an_edit_that_was_written_into_the_store_is_refused(ground: Ground, attack: str) -> None:
+    async with ground.runtime(wire) as runtime:
+        handle = await runtime.start(wire, Decimal(500))
+        await ground.until("execution.suspended")
+    async with ground.runtime(worker=False) as runtime:
+        if "verdicts" in attack:
+            await ground.say(runtime, (await runtime.approvals())[0], CFO, changes={"amount": "400"})
+    assert ground.edit(attack) == 1
+    async with ground.runtime(wire) as runtime:
+        await runtime.handle(handle.id).signal(f"approval:{(await runtime.approvals(None))[0].id}")
+        with pytest.raises(PermitRefused, match="not those"):
+            await runtime.handle(handle.id).result()
+    assert effects == []
+
+
+async def test_g3_a_condition_that_was_widened_in_the_store_does_not_carry_over(ground: Ground) -> None:
+    wire = governed("two", TWO)
+    async with ground.runtime(wire) as runtime:
+        await runtime.start(wire, Decimal(500))
+        (asked,) = await ground.asked(runtime)
+        await ground.say(runtime, asked, CEO, conditions=["amount <= 300"])
+        assert ground.edit("UPDATE verdicts SET conditions = '[\"amount <= 450\"]'") == 1
+        await ground.say(runtime, asked, CFO, changes={"amount": "400"})
+        (asked,) = await open_ones(ground, runtime, 2)
+    assert (asked.status, effects) == ("pending", [])
+
+
 # Taking back
 
 
@@ -380,6 +415,7 @@ async def test_of_reminders_missed_while_nobody_worked_one_is_sent(ground: Groun
 
 async def test_killed_at_any_commit_around_a_reminder_the_decision_is_not_lost(ground: Ground) -> None:
     wire = governed("slow", ApprovalPolicy([CFO], remind=["1h", "2h"]))
+    number = 0
     for number in itertools.count(1):
         effects.clear()
         door, call_id = DeadlyDoor(ground.store(), nth(number)), f"killed {number}"

@@ -335,9 +335,10 @@ async def test_g2_a_mandate_is_no_approval_and_an_approval_no_mandate(ground: Gr
 
 
 async def test_it_is_asked_like_anything_else(ground: Ground) -> None:
-    async with ground.runtime(mandate) as runtime:
+    async with ground.runtime() as runtime:
+        end = datetime.fromtimestamp(ground.clock.now() + 3600, UTC)
         with acting_as(ANA):
-            handle = await runtime.start(mandate, "wire", [CFO, ANA.id], 3600.0, count=3, total=Decimal(10))
+            handle = await runtime.start(mandate, "wire", [CFO, ANA.id], end, Decimal(10), count=3)
         (asked,) = await ground.asked(runtime)
         with pytest.raises(VerdictRefused, match="asked for"):
             await ground.say(runtime, asked, ANA.id)
@@ -346,12 +347,12 @@ async def test_it_is_asked_like_anything_else(ground: Ground) -> None:
         await ground.say(runtime, asked, CFO)
         assert await handle.result() == asked.id
         request = ApprovalRequest.from_text(asked.request)
-        handle = await runtime.start(mandate, "wire", [CFO], 3600.0, count=3)
+        handle = await runtime.start(mandate, "wire", [CFO], end, count=3)
         (asked,) = await ground.asked(runtime, 2)
         await ground.say(runtime, asked, CFO, "reject", reason="not now")
         with pytest.raises(ApprovalRejected, match="not now"):
             await handle.result()
-    assert (request.kind, request.action, request.expires) == (MANDATE, "wire", 3600.0)
+    assert (request.kind, request.action, request.expires) == (MANDATE, "wire", pytest.approx(3600.0, abs=1))
     assert request.terms == {
         "action": "wire", "amount": "amount", "count": 3, "total": "10", "until": request.terms["until"],
     }  # fmt: skip

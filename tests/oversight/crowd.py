@@ -70,7 +70,7 @@ class Crowd:
         self.acts += 1
         dice = self.chance.random()
         who = self.somebody_right(request) if self.chance.random() < 0.8 else self.chance.choice(EVERYBODY)
-        if request.action in {"by_silence", "lapsing", "escalating"} and self.chance.random() < 0.9:
+        if record.expires_at is not None and record.expires_at - record.created_at < 60 and not self.is_last(request):
             return
         if dice < 0.72:
             await self.say(record, who, reason=self.chance.choice(["", "fine", "fine by me"]))
@@ -83,6 +83,10 @@ class Crowd:
             await self.say(record, who, decision="reject", reason="no")
         else:
             await self.say(record, who, decision="revoke", reason="wait")
+
+    def is_last(self, request: ApprovalRequest) -> bool:
+        """Whether people care about what soon lapses: nearly always once it has come to the last who are asked."""
+        return self.chance.random() < (0.8 if request.escalated_at and not request.escalate_to else 0.3)
 
     def changes(self) -> dict[str, Any]:
         amount = self.chance.choice(["20", "80.50", "120", "333.33", "900"])

@@ -24,7 +24,7 @@ from assent.testing import Ledger
 EFFECTS: Final = "effects.jsonl"
 FINANCE, LEGAL = "role:finance", "role:legal"
 BUDGET: Final = Decimal(6000)
-SOON: Final = 0.5  # seconds until what nobody decides lapses
+SOON: Final = 0.8  # seconds until what nobody decides lapses
 
 
 def happen(name: str, case: int, amount: Decimal, supplier: str) -> str:

@@ -3,16 +3,18 @@
 import asyncio
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, so that a failure can be looked at again
 
 import pytest
 
-from assent import Principal, Runtime, Status, acting_as
+from assent import Event, Principal, Runtime, Status, acting_as
+from assent.codec import to_json
 from assent.store import ExecutionQuery
 from assent.store.sqlite import SqliteStore
 from tests.oversight import scenes
-from tests.oversight.checker import Journal, check_effects
+from tests.oversight.checker import Journal, authority_of, check_effects, effects_of
 from tests.oversight.crowd import REQUESTERS, Crowd, amount_of
 
 ACTIONS = 2000
@@ -134,9 +136,37 @@ async def test_every_effect_has_exactly_the_authority_that_it_needs(
         assert await store.check() == []
     assert {one.status for one in executions} <= {Status.COMPLETED, Status.FAILED}
     seen = check_effects(journal, tmp_path)
-    happened = {events.execution_id for events in executions if events.status is Status.COMPLETED}
+    happened = [one for one in executions if one.status is Status.COMPLETED]
     assert len(happened) == 3 + sum(seen[governed.name.rsplit(".", 1)[-1]] for governed in scenes.ALL)
+    assert_tampering_is_found(journal, tmp_path)
     assert_nothing_was_missed(seen, Counter(one.cause for one in executions), workers.killed)
+
+
+def assert_tampering_is_found(journal: Journal, folder: Path) -> None:
+    """The check itself can fail: it finds each way of lacking authority, put into the journal by hand."""
+    effect = next(each for each in effects_of(journal, folder) if each.name == "quorum_of_two")
+    events = journal.events[effect.execution_id]
+    first = next(event for event in events if event.type == "policy.approval.requested")
+    revoked = first._replace(type="policy.approval.revoked", seq=effect.seq - 1)
+    forged = [
+        [event for event in events if event.type != "policy.approval.granted"],
+        [event for event in events if event.type != "policy.evaluated"],
+        [_changed(event, '"ask"', '"deny"') for event in events],
+        [_changed(event, '"approver":"', '"approver":"not ') for event in events],
+        [_changed(event, effect.permit["action_digest"], "0" * 64) for event in events],
+        [*events[:-3], *(_for(revoked, each) for each in effect.permit["approvals"]), *events[-3:]],
+    ]
+    for each in forged:
+        with pytest.raises((AssertionError, KeyError)):
+            authority_of(replace(journal, events={**journal.events, effect.execution_id: each}), effect)
+
+
+def _changed(event: Event, old: str, new: str) -> Event:
+    return event._replace(value=event.value.replace(old, new)) if event.value else event
+
+
+def _for(event: Event, approval_id: str) -> Event:
+    return event._replace(value=to_json({"approval_id": approval_id, "approver": "ann@x.org", "decision": "revoke"}))
 
 
 def assert_nothing_was_missed(seen: Counter[str], causes: Counter[str | None], killed: int) -> None:

@@ -90,5 +90,5 @@ def test_policies_come_from_a_file_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["permit(", "", "// nothing\n"])
 def test_text_that_is_no_cedar_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="Cedar|empty"):
+    with pytest.raises(UsageError, match=r"Cedar|empty"):
         CedarPolicy(text)

@@ -52,9 +52,7 @@ async def test_an_example_says_what_it_found_instead() -> None:
     assert await tried(action=large, expect="ask", by="large", approvers=["ceo", "cfo"], quorum=2) == []
     assert await tried(action=eve, expect="deny", by="no-eve") == []
     assert await tried(action=large, expect="allow") == ["it comes to ask, by large"]
-    assert await tried(action=eve, expect="deny", by="large") == ["by no-eve, no-eve/when"] or await tried(
-        action=eve, expect="deny", by="large"
-    ) == ["by no-eve"]
+    assert await tried(action=eve, expect="deny", by="large") == ["by no-eve"]
     assert await tried(action=large, expect="ask", approvers=["cfo"]) == ["asked are ceo, cfo"]
     assert await tried(action=large, expect="ask", quorum=1) == ["the quorum is 2"]
     assert await tried(action=large, expect="allow", environment="relaxed") == []
@@ -62,12 +60,13 @@ async def test_an_example_says_what_it_found_instead() -> None:
 
 
 async def test_a_wrong_example_is_an_error_of_the_file() -> None:
-    for example, key in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"action": {"name": "pay"}, "expect": "allow", "environment": "nowhere"}, ""),
         ({"action": {"name": "pay"}, "expect": "allow", "at": "tomorrow"}, "examples[0].at"),
         ({"action": {"name": "pay"}, "expect": "maybe"}, "examples[0].expect"),
         ({"expect": "allow"}, "examples[0]"),
-    ]:
+    ]
+    for example, key in wrong:
         with pytest.raises(PolicyFileError) as raised:
             await tried(**example)
         assert raised.value.key == key

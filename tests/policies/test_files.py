@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 
 from assent import Facts, PolicyFileError, Principal
-from assent.governance import Action, ApprovalPolicy, Policy, evaluate_all
+from assent.governance import (
+    Action,
+    ApprovalPolicy,
+    AuthorizationPolicy,
+    Policy,
+    SequentialApprovalPolicy,
+    evaluate_all,
+)
+from assent.policies import Composite
 from assent.policies.explain import facts_at
 from assent.policies.files import load_policies, read_policies
 
 ANA = Principal("ana@company.com", roles=["clerk"], permissions=["pay"])
+SMALL = "permit(principal, action, resource) when {context.args.amount < 9};"
 ALLOWED = {"name": "free", "type": "warn", "reason": "fine"}
 
 YAML = """\
@@ -100,7 +109,7 @@ async def test_every_type_becomes_a_policy_that_works() -> None:
         ({"type": "deny", "when": "args.amount >= 10", "reason": "no"}, pay(5), pay(10)),
         ({"type": "budget", "limit": "9.99", "amount": "args.amount * 2", "per": "requester"}, pay(4), pay(5)),
         ({"type": "budget", "limit": 9, "window": "forever", "per": "args.amount"}, pay(9), pay(10)),
-        ({"type": "cedar", "policies": "permit(principal, action, resource) when {context.args.amount < 9};"}, pay(5), pay(9)),
+        ({"type": "cedar", "policies": SMALL}, pay(5), pay(9)),
         ({"type": "tiered", "tiers": [{"when": "args.amount < 9", "then": "allow"}]}, pay(5), pay(9)),
         ({"type": "tiered", "tiers": [{"when": "args.amount < 9", "then": "warn"}, {"then": "deny"}]}, pay(5), pay(9)),
     ]  # fmt: skip
@@ -215,6 +224,30 @@ def test_what_is_said_later_or_more_closely_holds(tmp_path: Path) -> None:
     assert read_policies(path).environments == ("test",)
 
 
+def test_defaults_hold_wherever_people_are_asked() -> None:
+    ask = {"type": "approval"}
+    loaded = load_policies(
+        policies(
+            {"name": "tiers", "type": "tiered", "tiers": [{"then": ask}]},
+            {
+                "name": "stages",
+                "type": "sequential_approval",
+                "stages": [{"name": "one"}, {"name": "two", "title": "own"}],
+            },
+            {"name": "roles", "type": "authorization", "roles": ["clerk"], "ask": {"quorum": 1}},
+            defaults={"approval": {"approvers": ["cfo"], "title": "usual", "mode": "shadow"}},
+        )
+    )
+    [tiers, stages, roles] = loaded
+    assert isinstance(tiers, Composite)
+    assert isinstance(stages, SequentialApprovalPolicy)
+    assert isinstance(roles, AuthorizationPolicy)
+    assert [(p.title, p.mode) for p in tiers.inside if isinstance(p, ApprovalPolicy)] == [("usual", "enforce")]
+    assert [(stage.approvers, stage.title) for stage in stages.stages] == [(("cfo",), "usual"), (("cfo",), "own")]
+    assert isinstance(roles.ask, ApprovalPolicy)
+    assert (roles.ask.approvers, roles.ask.title) == (("cfo",), "usual")
+
+
 def test_an_entry_that_is_not_enabled_is_still_checked() -> None:
     with pytest.raises(PolicyFileError, match="there is no 'amount' here"):
         load_policies(policies({**ALLOWED, "enabled": False, "when": "amount > 3"}))
@@ -259,11 +292,11 @@ def test_a_file_can_extend_another_in_another_folder(tmp_path: Path) -> None:
         ({"type": "cedar", "file": "gone.cedar"}, "file", "there is no file"),
         ({"type": "tiered", "tiers": [{"then": "allow"}, {"then": "deny"}]}, "tiers[0]", "Put it last"),
         ({"type": "tiered", "tiers": [{"then": "alow"}]}, "tiers[0].then", "allow"),
-        ({"type": "tiered", "tiers": [{"then": {"type": "approval", "aprovers": ["a"]}}]}, "tiers[0].then", "approvers"),
-        ({"type": "tiered", "tiers": [{"then": {"type": "validation", "check": "amount > 1"}}]}, "tiers[0].then.check", "args"),
+        ({"type": "tiered", "tiers": [{"then": {"type": "deny", "reson": "x"}}]}, "tiers[0].then", "reason"),
+        ({"type": "tiered", "tiers": [{"then": {"type": "validation", "check": "a > 1"}}]}, "tiers[0].then.check", "args"),
         ({"type": "tiered", "tiers": [{"when": "x", "then": "allow"}]}, "tiers[0].when", "there is no 'x'"),
         ({"type": "sequential_approval", "stages": [{"name": "a"}]}, "stages[0]", "'approvers' is missing"),
-        ({"type": "sequential_approval", "stages": [{"name": "a", "approvers": ["a"], "quorum": 2}]}, "stages[0].quorum", "fit"),
+        ({"type": "sequential_approval", "stages": [{"name": "a", "approvers": ["a"], "quorum": 0}]}, "stages[0].quorum", "1"),
     ],
 )  # fmt: skip
 def test_a_wrong_entry_is_named_with_key_and_remedy(entry: dict[str, Any], key: str, problem: str) -> None:
@@ -319,7 +352,11 @@ def test_a_wrong_file_is_named_with_its_line(tmp_path: Path, text: str, line: in
         ("p.json", '{"version": 1,\n "policies": [\n{"name": "a", "type": "deny", "reson": ""}]}', "line 3.*reason"),
         ("p.toml", "version = 1\nversion = 2\n", "no TOML"),
         ("p.toml", "version = 1\n[[policies]]\nname = 'a'\ntype = 'deny'\nreson = 'x'\n", "line 5.*reason"),
-        ("p.toml", "version = 1\n[[policies]]\nname = 'a'\ntype = 'audit'\n[[policies]]\nname = 'b'\ntype = 'x'\n", "line 7"),
+        (
+            "p.toml",
+            "version = 1\n[[policies]]\nname = 'a'\ntype = 'audit'\n[[policies]]\nname = 'b'\ntype = 'x'\n",
+            "line 7",
+        ),
         ("p.txt", "version: 1", "tells no format"),
         ("gone.yaml", None, "cannot be read"),
         ("p.yaml", "# " + "x" * 1_000_001, "bytes"),

@@ -65,7 +65,7 @@ async def show_approval(screen: Screen, url: str | None, approval_id: str, *, wh
     if as_json:
         screen.json(approval_facts(asked))
         return
-    screen.say(Text.assemble((plain(asked.subject), "bold"), "  ", status_of(asked, screen.now)))
+    screen.say(Text.assemble(plain(asked.subject, "bold"), "  ", status_of(asked, screen.now)))
     screen.fields([*_head(asked, screen.now), *_place_of(asked, who, roster, screen.now)])
     show_preview(screen, asked)
     show_verdicts(screen, asked)
@@ -179,7 +179,9 @@ async def remind_of(screen: Screen, url: str | None, approval_id: str) -> None:
             )
         people = (await roster_of(store, screen.now)).recipients(asked.request.electorate)
     if not record.channels:
-        screen.say(f"It is noted in the journal, but approval {record.id} has no channels. Tell them: {_names(people)}.")
+        screen.say(
+            f"It is noted in the journal, but approval {record.id} has no channels. Tell them: {_names(people)}."
+        )
     else:
         screen.say(f"A worker with the channels {', '.join(record.channels)} reminds {_names(people)}.")
 

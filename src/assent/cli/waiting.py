@@ -7,7 +7,7 @@ from typing import Any
 from assent.cli.output import moment
 from assent.clock import SystemClock
 from assent.codec import from_json
-from assent.governance.approvals import ApprovalRequest, intact_request, is_role
+from assent.governance.approvals import ApprovalRequest, intact_request, is_role, reminders_of
 from assent.store import ApprovalRecord, ApprovalStatus, ExecutionRecord, Store, WorkerRecord
 
 Wait = Mapping[str, Any]
@@ -15,7 +15,7 @@ Wait = Mapping[str, Any]
 
 APPROVAL = "approval:"
 CHILD = "child:"
-# A timer that is due when an approval expires is the approval's own.
+# A timer that is due when an approval expires, or people are reminded of it, is the approval's own.
 SAME_MOMENT = 0.001
 
 
@@ -74,14 +74,20 @@ def waits_of_event(waits: Sequence[Wait], approvals: Mapping[str, ApprovalRecord
 
 
 def _of_its_own(waits: Sequence[Wait], approvals: Mapping[str, ApprovalRecord]) -> list[Wait]:
-    """The waits without the timers at which approvals expire."""
+    """The waits without the timers at which people are reminded of approvals, or these expire."""
     awaited = [approvals.get(wait.get("name", "").removeprefix(APPROVAL)) for wait in waits]
-    expiries = [each.expires_at for each in awaited if each is not None and each.expires_at is not None]
-    return [wait for wait in waits if not _is_expiry(wait, expiries)]
+    moments = [at for each in awaited if each is not None for at in _moments_of(each)]
+    return [wait for wait in waits if not _is_one_of(wait, moments)]
 
 
-def _is_expiry(wait: Wait, expiries: Sequence[float]) -> bool:
-    return wait["for"] == "timer" and any(abs(wait["due"] - expiry) < SAME_MOMENT for expiry in expiries)
+def _moments_of(approval: ApprovalRecord) -> list[float]:
+    request = intact_request(approval)
+    reminders = reminders_of(approval, request) if request else ()
+    return [*reminders, *([] if approval.expires_at is None else [approval.expires_at])]
+
+
+def _is_one_of(wait: Wait, moments: Sequence[float]) -> bool:
+    return wait["for"] == "timer" and any(abs(wait["due"] - each) < SAME_MOMENT for each in moments)
 
 
 def _lack_of_worker(record: ExecutionRecord, staff: Staff, now: float) -> str | None:

@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from assent.codec import to_json
+from assent.codec import from_json, to_json
 from assent.engine import Note, StepScope
 from assent.errors import UsageError
 from assent.governance.action import Action
 from assent.governance.approvals import intact_request, person
-from assent.governance.asking import Amended, Carried
+from assent.governance.asking import Amended, Carried, refusal
 from assent.governance.authority import Authority
 from assent.governance.conditions import Condition
 from assent.governance.voices import standing
-from assent.store import ApprovalRecord, VerdictRecord
+from assent.store import ApprovalRecord, Event, VerdictRecord
 
 Show = Callable[[Mapping[str, Any]], Any]
 """Makes of arguments what may be seen of them."""
@@ -31,7 +31,12 @@ async def record_edit(
     """Journal the edit, and return whose approvals carry over: that of the editor, and conditional ones.
 
     The latter are those of the approvals `opened` in this round whose conditions limit every argument that was changed.
+    Raises PermitRefused if the journal does not tell of the edit: then somebody has written it into the store.
     """
+    told = _told(await authority.store.journal(scope.info.id))
+    if (amended.approval_id, amended.approver, to_json(amended.changes)) not in told:
+        reason = f"the changes in approval {amended.approval_id} are not those that {amended.approver} made"
+        raise refusal(before.name, reason, scope.info.id)
     facts = _facts(amended, show) | {"action_digest": after.digest, "instead_of": before.digest}
     scope.notes.append(Note("policy.approval.edited", amended.request.policy, to_json(facts)))
     place = amended.request
@@ -41,7 +46,8 @@ async def record_edit(
         record = await authority.store.approval(approval_id)
         if record is not None:
             for each in _conditional(record, await authority.store.verdicts(approval_id), amended.changes):
-                found.setdefault(_key(each), each)
+                if (approval_id, each.approver, to_json(each.conditions)) in told:
+                    found.setdefault(_key(each), each)
     return {"carried": [asdict(each) for each in found.values()]}
 
 
@@ -50,6 +56,16 @@ async def refuse_edit(amended: Amended, problem: str, show: Show, _: Authority, 
     facts = _facts(amended, show) | {"reason": problem}
     scope.notes.append(Note("policy.approval.edit_refused", amended.request.policy, to_json(facts)))
     return {"carried": []}
+
+
+def _told(events: Sequence[Event]) -> frozenset[tuple[str, str, str]]:
+    """What the journal tells of edits and conditions: the approval, the approver, and the changes or conditions."""
+    found = [from_json(event.value or "{}") for event in events if event.type.startswith("policy.approval.")]
+    return frozenset(
+        (str(one.get("approval_id")), str(one["approver"]), to_json(one.get("changes") or one.get("conditions")))
+        for one in found
+        if one.get("decision") == "approve" and "refusal" not in one
+    )
 
 
 def _facts(amended: Amended, show: Show) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from assent.store import (
 )
 
 EVERYTHING: Final = 1_000_000
+LIVE: Final = frozenset({NoticeStatus.PENDING, NoticeStatus.SENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,28 +95,28 @@ def _pointless(case: Case) -> Skip | None:
     escalated_at = case.request.escalated_at
     if escalated_at is not None and case.notice.created_at < escalated_at:
         return Skip(reason="the approval went to others before anybody was told")
-    if case.notice.topic == "reminded" and _pending(case):
-        return Skip(reason="what it reminds of is still to be sent")
+    if any(one.created_at > case.notice.created_at and one.status in LIVE for one in _to_the_same(case)):
+        return Skip(reason="people were reminded before they were told")
     return None
+
+
+def _to_the_same(case: Case) -> list[NoticeRecord]:
+    """The other questions to the same recipient, or to all."""
+    return [one for one in case.questions if one.recipient in {"", case.notice.recipient}]
 
 
 def _questions(notice: NoticeRecord, listed: Sequence[NoticeRecord]) -> list[NoticeRecord]:
     found = [one for one in listed if one.channel == notice.channel and one.topic in ASKING and one.id != notice.id]
     # A notice for one recipient is written late, and as old as the one whose place it takes.
-    return sorted(found[::-1], key=lambda one: one.created_at)
-
-
-def _pending(case: Case) -> list[NoticeRecord]:
-    """Earlier questions to the same recipient, or to all, that have neither arrived nor been given up."""
-    notice = case.notice
-    earlier = [one for one in case.questions if notice.topic not in ASKING or one.created_at < notice.created_at]
-    return [one for one in earlier if one.status is NoticeStatus.PENDING and one.recipient in {"", notice.recipient}]
+    return sorted(found, key=lambda one: one.created_at)
 
 
 def _too_early(case: Case) -> Wait | None:
-    """What became of it is told after the question: who was told of that, and with what message, must be known."""
-    pending = _pending(case) if case.notice.topic not in ASKING else ()
-    return Wait(until=max(one.due_at for one in pending)) if pending else None
+    """What comes later is told after the question: who was told of that, and with what message, must be known."""
+    asks, at = case.notice.topic in ASKING, case.notice.created_at
+    earlier = [one for one in _to_the_same(case) if not asks or one.created_at < at]
+    pending = [one.due_at for one in earlier if one.status is NoticeStatus.PENDING]
+    return Wait(until=max(pending)) if pending else None
 
 
 def _is_shared(case: Case) -> bool:
@@ -146,8 +147,7 @@ def _voices(case: Case) -> frozenset[str]:
 
 def _told(case: Case) -> list[str]:
     """Those who heard of the question or may still be hearing of it, each once."""
-    heard = {NoticeStatus.SENT, NoticeStatus.PENDING}
-    found = (one.recipient for one in case.questions if one.status in heard)
+    found = (one.recipient for one in case.questions if one.status in LIVE)
     return list(dict.fromkeys(each for each in found if each))
 
 

@@ -17,7 +17,7 @@ from typing import Final, Self
 from assent.clock import Clock, Duration, seconds
 from assent.codec import digest
 from assent.errors import DeliveryFailed, StoreError, UsageError
-from assent.notify.channel import Channel, Notification
+from assent.notify.channel import ASKING, Channel, Notification
 from assent.notify.delivery import Skip, Split, Wait, plan
 from assent.notify.safety import failed
 from assent.resilience import Retry
@@ -238,7 +238,7 @@ class Lane:
 def _by_approval(notices: Sequence[NoticeRecord]) -> list[list[NoticeRecord]]:
     """The notices of each approval, in the order in which there was something to tell."""
     groups: dict[str, list[NoticeRecord]] = {}
-    for notice in sorted(notices, key=lambda each: each.created_at):
+    for notice in sorted(notices, key=lambda each: (each.created_at, each.topic not in ASKING)):
         groups.setdefault(notice.approval_id, []).append(notice)
     return list(groups.values())
 

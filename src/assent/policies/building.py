@@ -187,7 +187,7 @@ def _cedar(settings: Settings, common: Mapping[str, Any]) -> Policy:
 
 def _path(settings: Settings) -> Path:
     """The file that is named, seen from the one in which it is named."""
-    path = (settings.origins["file"].document.folder or Path()) / settings.values["file"]
+    path = (settings.origins["file"].document.folder or Path()) / str(settings.values["file"])
     if not path.is_file():
         raise UsageError(f"there is no file {settings.values['file']!r} beside it. Give its path.")
     return path

@@ -11,11 +11,7 @@ from typing import Any, ClassVar, Final
 from assent.errors import UsageError
 from assent.governance import Action, Decision, Facts, Policy
 from assent.policies.exact import EXACT, carried, number
-
-try:
-    import cedarpy
-except ImportError:  # the extra is not installed; a policy says so
-    cedarpy = None  # type: ignore[assignment]
+from assent.policies.extras import extra
 
 NOBODY: Final = ""  # the id of the principal where nobody is known to ask
 LARGEST: Final = 2**63 - 1
@@ -42,8 +38,6 @@ class CedarPolicy(Policy):
     _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if cedarpy is None:
-            raise UsageError("Policies in Cedar need a package that is missing: pip install 'assent[policy]'.")
         text = _text_of(self.policies)
         object.__setattr__(self, "policies", text)
         object.__setattr__(self, "_parsed", _parsed(text))
@@ -51,7 +45,7 @@ class CedarPolicy(Policy):
         Policy.__post_init__(self)
 
     def evaluate(self, action: Action, facts: Facts) -> Decision:
-        answer = cedarpy.is_authorized(_request(action, facts), self._parsed, _entities(action))
+        answer = extra("cedarpy").is_authorized(_request(action, facts), self._parsed, _entities(action))
         errors = answer.diagnostics.errors
         if errors:
             # Cedar leaves out a policy that fails, be it one that forbids.
@@ -73,7 +67,7 @@ def _text_of(policies: str | Path) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        found = cedarpy.PolicySet.from_str(text)
+        found = extra("cedarpy").PolicySet.from_str(text)
     except ValueError as error:
         raise UsageError(f"policies are no Cedar: {error}. Mend them.") from error
     if not len(found):
@@ -83,7 +77,7 @@ def _parsed(text: str) -> Any:
 
 def _names_of(text: str) -> dict[str, str]:
     """The names that policies have by an annotation, as in `@id("small amounts")`, by Cedar's own ids."""
-    described = json.loads(cedarpy.policies_to_json_str(text)).get("staticPolicies", {})
+    described = json.loads(extra("cedarpy").policies_to_json_str(text)).get("staticPolicies", {})
     return {key: one["annotations"]["id"] for key, one in described.items() if one.get("annotations", {}).get("id")}
 
 

@@ -15,11 +15,7 @@ from assent.governance import Action, Facts
 from assent.policies.criteria import Criterion, Finding
 from assent.policies.exact import FAULTS, carried, members, plain
 from assent.policies.expressions import Translation, translated, within_bits
-
-try:
-    import cel
-except ImportError:  # the extra is not installed; an expression says so
-    cel = None  # type: ignore[assignment]
+from assent.policies.extras import extra
 
 ABSENT: Final = object()
 SPOKEN: Final = re.compile("'(and|or|not|AND|OR|NOT)'")
@@ -184,10 +180,8 @@ def of_action(expression: Expression) -> Expression:
 
 
 def _compiled(text: str, original: str) -> Any:
-    if cel is None:
-        raise UsageError("Conditions in CEL need a package that is missing. Install it: pip install 'assent[policy]'.")
     try:
-        return cel.compile(text)
+        return extra("cel").compile(text)
     except REFUSALS as error:
         problem = str(error).partition("ERROR: <input>:")[2].partition("\n")[0].partition(" expecting ")[0] or str(
             error
@@ -198,7 +192,7 @@ def _compiled(text: str, original: str) -> Any:
 
 def _check_pattern(pattern: str, original: str) -> None:
     try:
-        cel.compile(f"''.matches({pattern})").execute({})
+        extra("cel").compile(f"''.matches({pattern})").execute({})
     except REFUSALS as error:
         raise UsageError(f"{pattern} in {original!r} is no regular expression. Mend it.") from error
 

@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assent.errors import PolicyFileError
-
-try:
-    import yaml
-except ImportError:  # the extra is not installed; a file that needs it says so
-    yaml = None  # type: ignore[assignment]
+from assent.policies.extras import extra
 
 Place = tuple[str | int, ...]
 """Where something stands in the data: keys and positions, from the outside in."""
@@ -165,8 +161,7 @@ def _toml_place(header: str, counts: Mapping[str, int]) -> Place:
 
 
 def _from_yaml(name: str, text: str) -> Document:
-    if yaml is None:
-        raise Document(name, None).error("reading it needs a package that is missing: pip install 'assent[policy]'.")
+    yaml = extra("yaml")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -193,16 +188,16 @@ class _YamlReader:
         # An alias stands for its anchor again and again, so that a short text can mean a huge one.
         if self.count > MAX_VALUES or len(place) > MAX_DEPTH:
             raise self._error("it holds too much, or nests too deeply. Write several files.", place)
-        if isinstance(node, yaml.ScalarNode):
+        if node.id == "scalar":
             return self._scalar(node, place)
-        if isinstance(node, yaml.SequenceNode):
+        if node.id == "sequence":
             return [self.value(one, (*place, number)) for number, one in enumerate(node.value)]
         return self._map(node, place)
 
     def _map(self, node: Any, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            key = key_node.value if key_node.id == "scalar" else None
             self.lines[*place, str(key)] = key_node.start_mark.line + 1
             if not isinstance(key, str) or key_node.tag == "tag:yaml.org,2002:merge":
                 raise self._error("a key must be a text, and << is not supported. Use defaults.", (*place, str(key)))

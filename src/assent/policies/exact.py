@@ -257,8 +257,12 @@ def contained(one: Any, several: Any) -> bool:
 def plus(left: Any, right: Any) -> Any:
     """`+` of numbers, texts, lists, durations, and times with durations."""
     match left, right:
-        case (list(), list()) | (datetime() | timedelta(), timedelta()) | (timedelta(), datetime()):
+        case list(), list():
+            return [*left, *right]
+        case datetime() | timedelta(), timedelta():
             return left + right
+        case timedelta(), datetime():
+            return right + left
     first, second = _pair(left, right, "+")
     if isinstance(first, str):
         return first + second
@@ -268,7 +272,9 @@ def plus(left: Any, right: Any) -> Any:
 def minus(left: Any, right: Any) -> Any:
     """`-` of numbers, and of times and durations."""
     match left, right:
-        case (datetime() | timedelta(), timedelta()) | (datetime(), datetime()):
+        case datetime() | timedelta(), timedelta():
+            return left - right
+        case datetime(), datetime():
             return left - right
     return _exactly(EXACT.subtract, *_numbers(left, right, "-"))
 

@@ -108,7 +108,7 @@ def _of_choice(choices: list[Mapping[str, Any]], data: Any, root: Mapping[str, A
         yield from _of_type(types, found, data, place)
         return
     # The shape that the data is nearest to: of its kind, and with the trouble deep inside.
-    yield from max(zip(choices, found, strict=True), key=lambda each: _nearness(*each, data))[1]
+    yield from max(zip(choices, found, strict=True), key=lambda each: _nearness(each[0], each[1], data))[1]
 
 
 def _nearness(shape: Mapping[str, Any], problems: list[Problem], data: Any) -> tuple[int, bool]:

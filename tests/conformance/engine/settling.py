@@ -1,7 +1,7 @@
 """What a step draws on: taken with its permit, and settled together with its outcome, in one commit."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -160,7 +160,7 @@ class Settling(Suite):
         assert till.calls == (1 if says["done"] else 2)
 
     async def test_between_attempts_it_stays_held(self, ground: Ground, till: Till) -> None:
-        ends = iter([till.fail, till.fail, str])
+        ends: Iterator[Callable[[], Any]] = iter([till.fail, till.fail, str])
         seen: list[Any] = []
 
         def attempt() -> Any:
