@@ -282,3 +282,10 @@ def test_the_quickstart_has_at_most_twenty_lines_of_code() -> None:
 def test_the_readme_names_every_example() -> None:
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in EXAMPLES.glob("*.py") if f"({path.name})" not in page] == []
+
+
+def test_policy_files_decide_as_they_say_and_a_broken_one_starts_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, EXAMPLES / "policy_config.py")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "EXPECTED" not in done.stdout
+    assert "broken.yaml line 5: policies[0].when: there is no 'amount' here" in done.stdout

@@ -416,7 +416,7 @@ async def test_what_is_handed_on_to_keeps_its_place_in_the_order_of_questions() 
     assert (ruling.outcome, len(taken), len(ruling.shadows)) == ("ask", 1, 1)
 
 
-@pytest.mark.parametrize("to", [(), ("no policy",), (object(),)], ids=str)
+@pytest.mark.parametrize("to", [(), ("no policy",), (object(),)], ids=["itself", "text", "object"])
 async def test_handing_on_without_end_or_to_no_policy_denies(to: Any) -> None:
     assert (await rule(HandsOn(to=to))).outcome == "deny"
 

@@ -66,7 +66,7 @@ def changed(data: Any, place: tuple[Any, ...], value: Any, *, add: str = "") -> 
 
 
 VALUES = st.sampled_from(
-    [None, True, 0, 1, -1, 2.5, 3.0, "", "x", "2h", "12.50", "never", "all", "allow", "deny", [], ["a"], [["a"]], [1], {},
+    [None, True, 0, 1, -1, 2.5, 3.0, "", "x", "2h", "12.50", "never", "all", "allow", "deny", [], ["a"], [["a"]], {},
      {"type": "deny", "reason": "x"}, {"name": "a", "type": "warn"}, {"approvers": ["a"]}]
 )  # fmt: skip
 KEYS = st.sampled_from(["", "", "", "when", "type", "approvers", "extra", "then", "mode", "expires", "overrides"])

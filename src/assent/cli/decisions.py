@@ -215,16 +215,16 @@ async def _say_one(screen: Screen, store: Store, became: Became, said: Said) -> 
 
 
 async def _say_many(screen: Screen, store: Store, became: Sequence[Became], said: Said) -> None:
-    rows = [
-        Row(
-            [plain(each.asked.record.id), styled(each.status), plain(each.asked.subject)],
-            [plain(_in_words(each, said).removeprefix(", "))],
-        )
-        for each in became
-    ]
+    rows = [_row(each, said) for each in became]
     screen.table(["APPROVAL", "BECAME", "FOR"], rows, "WHY")
     for line in await _who_goes_on(store, [each.asked.record for each in became if each.refusal is None]):
         screen.say(line)
+
+
+def _row(became: Became, said: Said) -> Row:
+    words = _in_words(became, said).removeprefix(", ")
+    cells = [plain(became.asked.record.id), styled(became.status), plain(became.asked.subject)]
+    return Row(cells, [plain(words)] if words else [])
 
 
 def _in_words(became: Became, said: Said) -> str:
@@ -264,7 +264,8 @@ async def _who_goes_on(store: Store, records: Iterable[ApprovalRecord]) -> list[
             continue
         words = f"of {execution.name} goes on{await whose_turn(store, execution)}."
         found.setdefault(words, []).append(execution.id)
-    return [
-        f"{f'Execution {ids[0]}' if len(ids) == 1 else f'Each of {len(ids)} executions'} {words}"
-        for words, ids in found.items()
-    ]
+    return [f"{_executions_in_words(ids)} {words}" for words, ids in found.items()]
+
+
+def _executions_in_words(ids: Sequence[str]) -> str:
+    return f"Execution {ids[0]}" if len(ids) == 1 else f"Each of {len(ids)} executions"

@@ -1,11 +1,11 @@
 """`assent mandates`: one approval for a bounded series of actions, and what is left of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rich.text import Text
 
@@ -21,7 +21,7 @@ from assent.clock import seconds
 from assent.codec import from_json
 from assent.errors import UsageError
 from assent.governance import MandateOptions, MandateTerms, Principal, Remainder, mandate_program, remainders
-from assent.governance.approvals import MANDATE, ApprovalRequest
+from assent.governance.approvals import MANDATE, ApprovalRequest, intact_request
 from assent.governance.budgets import decimal_of, millionths
 from assent.governance.mandates import PREFIX
 from assent.runtime import Runtime
@@ -109,8 +109,10 @@ def ask(screen: Screen, url: str | None, action: str, bounds: Bounds, rules: Rul
         return 0
     screen.say(f"Asked for a mandate, {terms_in_words(terms, screen.now)}.")
     names = " or ".join(rules.approvers)
-    screen.fields([("mandate", record.id), ("execution", record.execution_id), ("approvers", names)])
-    screen.fields([("decide", f"assent approve {record.id} --as WHO")])
+    command = f"assent approve {record.id} --as WHO"
+    screen.fields(
+        [("mandate", record.id), ("execution", record.execution_id), ("approvers", names), ("decide", command)]
+    )
     return 0
 
 
@@ -227,7 +229,13 @@ async def show_mandate(screen: Screen, url: str | None, id: str, *, as_json: boo
         left = next((each for each in await remainders(store, screen.now) if each.mandate.id == record.id), None)
         draws = [draw async for draw in _draws(store, record.id)]
     if as_json:
-        screen.json({"mandate": left and _facts(left), "approval": approval_facts(asked), "draws": draws})
+        screen.json(
+            {
+                "mandate": left and _facts(left),
+                "approval": approval_facts(asked),
+                "draws": [_draw_facts(each) for each in draws],
+            }
+        )
         return
     if left is None or terms is None:
         raise UsageError(f"Mandate {record.id} was changed after it was asked for, and is good for nothing. Ask anew.")
@@ -236,7 +244,7 @@ async def show_mandate(screen: Screen, url: str | None, id: str, *, as_json: boo
         [
             ("mandate", record.id),
             ("asked", moment(record.created_at, screen.now)),
-            ("by", _givers(asked)),
+            ("approvers", _givers(asked)),
             ("terms", terms_in_words(terms, screen.now)),
             ("left", _left_in_words(left)),
         ]
@@ -244,10 +252,18 @@ async def show_mandate(screen: Screen, url: str | None, id: str, *, as_json: boo
     show_verdicts(screen, asked)
     if draws:
         screen.title("Permits under it")
-        screen.table(["EXECUTION", "AT", ">AMOUNT"], [_draw_row(each) for each in draws])
+        screen.table(["EXECUTION", "AT", ">AMOUNT"], [_draw_row(each, screen.now) for each in draws])
 
 
-async def _draws(store: Store, id: str) -> AsyncIterator[dict[str, Any]]:
+class Draw(NamedTuple):
+    """What one permit took of a mandate."""
+
+    execution_id: str
+    at: float
+    amount: Decimal | None  # None where the action keeps no values
+
+
+async def _draws(store: Store, id: str) -> AsyncIterator[Draw]:
     """The permits that were taken up under a mandate, in order, as the journals have them."""
     after = 0
     while page := await store.events(after, "permit.consumed", PAGE):
@@ -256,15 +272,16 @@ async def _draws(store: Store, id: str) -> AsyncIterator[dict[str, Any]]:
             facts = from_json(event.value or "{}")
             if id in facts.get("mandates", ()):
                 amount = facts.get("holds", {}).get(f"{PREFIX}{id}")
-                yield {
-                    "execution_id": event.execution_id,
-                    "at": iso(event.at),
-                    "amount": None if amount is None else _text(decimal_of(amount)),
-                }
+                yield Draw(event.execution_id, event.at, None if amount is None else decimal_of(amount))
 
 
-def _draw_row(draw: Mapping[str, Any]) -> Row:
-    return Row([plain(draw["execution_id"]), plain(draw["at"]), plain(draw["amount"] or "")])
+def _draw_facts(draw: Draw) -> dict[str, Any]:
+    return {"execution_id": draw.execution_id, "at": iso(draw.at), "amount": _text(draw.amount)}
+
+
+def _draw_row(draw: Draw, now: float) -> Row:
+    cells = [plain(draw.execution_id), Text(short_moment(draw.at, now)), plain(_text(draw.amount) or "")]
+    return Row(cells)
 
 
 async def revoke(
@@ -279,8 +296,8 @@ async def revoke(
 
 async def _find(store: Store, id: str) -> ApprovalRecord:
     record = await find_approval(store, id)
-    request = ApprovalRequest.from_text(record.request)
-    if request.kind != MANDATE:
+    request = intact_request(record)
+    if request is not None and request.kind != MANDATE:
         raise UsageError(
             f"{record.id} is an approval of one action, and no mandate. `assent mandates list` shows those."
         )

@@ -38,7 +38,7 @@ def _notes(one: ApproverStatistics) -> Iterator[str]:
     if one.quick:
         yield f"{one.quick:.0%} within {span(QUICK)}"
     if one.longest_streak:
-        yield f"{one.current_streak} approvals in a row, {one.longest_streak} at most"
+        yield f"approvals in a row: {one.current_streak}, at most {one.longest_streak}"
     if one.refused:
         yield f"{one.refused} refused"
     if one.revocations:

@@ -16,6 +16,8 @@ from assent.governance.approvals import ROLE, person
 from assent.store import DelegationRecord, PersonRecord, Store
 
 SHOWN = 3
+# Seconds within which a delegation that is about to begin is one that holds.
+SOON = 60.0
 
 
 async def add(
@@ -117,7 +119,7 @@ def _notes(record: PersonRecord, lent: Sequence[DelegationRecord], now: float) -
 
 def _delegation_in_words(delegation: DelegationRecord, now: float) -> str:
     words = f"{delegation.delegate} stands in"
-    if delegation.since > now:
+    if delegation.since > now + SOON:
         words += f" from {moment(delegation.since, now)}"
     words += f" until {moment(delegation.until, now)}"
     words += ", out of office" if delegation.is_away else ""

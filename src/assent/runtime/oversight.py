@@ -18,6 +18,7 @@ from assent.governance import (
     show,
 )
 from assent.governance.statistics import statistics
+from assent.notify import Notifier
 from assent.runtime.people import People
 from assent.store import ApprovalRecord, ApprovalStatus
 
@@ -28,6 +29,7 @@ class Oversight(ABC):
     """The side of a runtime that is turned to people. Whoever calls it answers for who they are."""
 
     clock: Clock
+    _notifier: Notifier | None = None
 
     @abstractmethod
     def _local(self) -> LocalEngine:
@@ -127,3 +129,5 @@ class Oversight(ABC):
             yield engine
         finally:
             engine.nudge()
+            if self._notifier is not None:
+                self._notifier.nudge()

@@ -88,6 +88,7 @@ class Runtime(Oversight):
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
     _modules: set[str] = field(default_factory=set, init=False, repr=False)  # whose functions are registered
     _authority: Authority | None = field(default=None, init=False, repr=False)
+    _notifier: Notifier | None = field(default=None, init=False, repr=False)
 
     async def __aenter__(self) -> Self:
         if self._engine is not None:
@@ -122,12 +123,12 @@ class Runtime(Oversight):
             with acting_as(None):
                 await stack.enter_async_context(notifier)
                 await stack.enter_async_context(engine)
-            self._engine, self._authority = engine, authority
+            self._engine, self._authority, self._notifier = engine, authority, notifier
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._engine = self._authority = None
+        self._engine = self._authority = self._notifier = None
         self._modules.clear()
         await self._stack.aclose()
 
