@@ -18,8 +18,8 @@ from pydantic import BaseModel, SecretStr
 from assent import Facts, Principal, UsageError
 from assent.governance import Action, evaluate_all
 from assent.policies import When
+from assent.policies.carrying import carried
 from assent.policies.cel import Cel, Expression, condition, of_action
-from assent.policies.exact import carried
 
 ANA = Principal("ana@company.com", roles=["clerk", "treasurer"], permissions=["pay"])
 MONDAY = datetime(2030, 1, 7, 8, 30, tzinfo=UTC).timestamp()

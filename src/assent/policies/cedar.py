@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final
 
 from assent.errors import UsageError
 from assent.governance import Action, Decision, Facts, Policy
-from assent.policies.exact import EXACT, carried, number
+from assent.policies.carrying import carried, number
+from assent.policies.exact import EXACT
 from assent.policies.extras import extra
 
 NOBODY: Final = ""  # the id of the principal where nobody is known to ask

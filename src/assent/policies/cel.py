@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from assent.errors import UsageError
 from assent.governance import Action, Facts
+from assent.policies.carrying import carried, members, plain
 from assent.policies.criteria import Criterion, Finding
-from assent.policies.exact import FAULTS, carried, members, plain
-from assent.policies.expressions import Translation, translated, within_bits
+from assent.policies.exact import FAULTS
+from assent.policies.expressions import Translation, translated
 from assent.policies.extras import extra
+from assent.policies.tokens import within_bits
 
 ABSENT: Final = object()
 SPOKEN: Final = re.compile("'(and|or|not|AND|OR|NOT)'")
