@@ -14,8 +14,8 @@ NotDeterministic NoticeNotFound Outcome OutcomeUnknown OutsideWorkflow PermitRef
 PolicyFileError Preview Principal RateLimitPolicy RateLimited ResultTimeout Retry Runtime RuntimeRequired Selector
 SequentialApprovalPolicy StateNotCaptured Status Step StepFailed StepTimeout StoreCorrupt StoreError StoreUnavailable
 StoreVersion SystemClock UnknownWorkflow UsageError ValidationDenied ValidationPolicy VerdictRefused WorkerSettings
-Workflow acting_as approve ask_mandate execution govern govern_class idempotency_key now patched policy random signal
-step uuid4 workflow
+Workflow acting_as approve ask_mandate execution govern govern_class idempotency_key load_policies now patched policy
+random signal step uuid4 workflow
 """.split()  # noqa: SIM905 - read as a list of words
 
 # Each belongs to an extra, and is known to one file only.

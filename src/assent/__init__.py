@@ -91,6 +91,9 @@ if TYPE_CHECKING:
         govern_class,
         policy,
     )
+    from assent.policies import (
+        load_policies,
+    )
     from assent.resilience import Retry
     from assent.runtime import Handle, Runtime, WorkerSettings
     from assent.store import ApprovalRecord, Event, ExecutionRecord, Status
@@ -185,6 +188,7 @@ ROOMS = {
         "govern_class",
         "policy",
     ),
+    "assent.policies": ("load_policies",),
     "assent.resilience": ("Retry",),
     "assent.runtime": (
         "Handle",
@@ -280,6 +284,7 @@ __all__ = [
     "govern",
     "govern_class",
     "idempotency_key",
+    "load_policies",
     "now",
     "patched",
     "policy",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 SHOP = Path(__file__).parent / "shop.py"
+TREASURY = Path(__file__).parent / "treasury.py"
 # Seconds, and longer than any command takes: one that hangs must fail by itself, before the test is interrupted.
 PATIENCE = 30
 
@@ -97,6 +98,24 @@ def assent(tmp_path: Path) -> Iterator[Shell]:
     for process in shell.started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def office(assent: Shell) -> Shell:
+    """The command in a folder with the treasury, and a store in which people have roles."""
+    shutil.copy(TREASURY, assent.folder / "treasury.py")
+    ask(assent, "buy", "item=lamp")
+    for person in ("fin@company.com", "cfo@company.com"):
+        assent("users", "add", person, "--role", "finance")
+    return assent
+
+
+def ask(shell: Shell, action: str, *pairs: str, who: str = "alice@company.com") -> str:
+    """Ask for an action of the treasury; returns the id of its approval."""
+    arguments = [part for pair in pairs for part in ("--arg", pair)]
+    started = shell.read("run", f"treasury.py:{action}", *arguments, "--as", who, code=75)
+    (approval,) = started["approvals"]
+    return str(approval)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ LARGEST: Final = 2**63 - 1
 
 def carried(value: Any) -> Any:
     """A value as the CEL library may have it. Raises UsageError for what no expression can use."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int or kind is Decimal:
+        return carried_number(value)
     return _Carrier().carry(value, 0)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from assent.errors import UsageError
@@ -20,6 +21,7 @@ from assent.policies.extras import extra
 from assent.policies.tokens import within_bits
 
 ABSENT: Final = object()
+MAPS: Final = (dict, MappingProxyType, Mapping)  # the usual ones first: asking for the last takes longer
 SPOKEN: Final = re.compile("'(and|or|not|AND|OR|NOT)'")
 NOWHERE: Final = Facts(now=0.0)
 FINEST: Final = 10**9  # finer amounts are rounded up
@@ -212,7 +214,7 @@ def _found(action: Action, facts: Facts, path: tuple[str, ...]) -> Any:
     """What stands at a path; ABSENT if nothing does."""
     value = _root(action, facts, path[0])
     for name in path[1:]:
-        value = value.get(name, ABSENT) if isinstance(value, Mapping) else _member(value, name)
+        value = value.get(name, ABSENT) if isinstance(value, MAPS) else _member(value, name)
         if value is ABSENT:
             break
     return value

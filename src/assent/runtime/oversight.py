@@ -20,7 +20,7 @@ from assent.governance import (
 from assent.governance.statistics import statistics
 from assent.notify import Notifier
 from assent.runtime.people import People
-from assent.store import ApprovalRecord, ApprovalStatus
+from assent.store import ApprovalRecord, ApprovalStatus, Store
 
 Said = Literal["approve", "reject", "revoke"]
 
@@ -34,6 +34,11 @@ class Oversight(ABC):
     @abstractmethod
     def _local(self) -> LocalEngine:
         """The open engine. Raises RuntimeRequired."""
+
+    @property
+    def open_store(self) -> Store:
+        """The store that is open here, for whoever only reads it or keeps what is no business of executions."""
+        return self._local().store
 
     @property
     def people(self) -> People:

@@ -1,0 +1,5 @@
+"""The inbox in a browser and over REST: how people and programs reach an open runtime through HTTP.
+
+This room owns routes, pages, sign-in and the shapes of HTTP bodies. It is thin: whatever is decided or looked up, the
+runtime and its store do. Nothing below imports it.
+"""

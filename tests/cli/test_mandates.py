@@ -1,0 +1,112 @@
+"""`assent mandates`: one approval for a bounded series, what is left of it, and its end."""
+
+import pytest
+
+from tests.cli.conftest import Shell, ask, line_with
+
+BOSS, ALICE = "boss@company.com", "alice@company.com"
+ASK = ("mandates", "ask", "refund", "--approver", BOSS, "--until", "8h", "--as", ALICE)
+
+
+def mandate(office: Shell, *options: str) -> str:
+    """A mandate that was asked for and given."""
+    asked = office.read(*ASK, *options)
+    assert asked["status"] == "pending"
+    office("approve", asked["approval_id"], "--as", BOSS)
+    return str(asked["approval_id"])
+
+
+def refund(office: Shell, amount: str, customer: str = "kim", code: int = 0) -> None:
+    arguments = ("--arg", f"amount={amount}", "--arg", f"customer={customer}")
+    office("run", "treasury.py:refund", *arguments, "--as", ALICE, code=code)
+
+
+def test_it_is_asked_for_given_used_and_taken_back(office: Shell) -> None:
+    said = office(*ASK, "--count", "3", "--total", "100.50", "--only", 'customer in ["kim", "lee"]', "--title", "May")
+    assert "at most 3 times, at most 100.5 of amount in all" in said
+    (asked,) = office.read("mandates", "list")
+    id = asked["id"]
+    assert f"decide     assent approve {id} --as WHO" in said
+    assert (asked["status"], asked["in_force"], asked["count_left"]) == ("pending", False, 3)
+    assert "mandate for May" in office("approvals")
+    assert f"{ALICE} asked for" in office.error("approve", id, "--as", ALICE, code=5)
+    office("approve", id, "--as", BOSS)
+    refund(office, "60.25")
+    refund(office, "40.26", code=75)
+    refund(office, "1", "max", code=75)
+    (left,) = office.read("mandates", "list", "--action", "refund")
+    assert (left["in_force"], left["count_left"], left["total_left"]) == (True, 2, "40.25")
+    line = office("mandates", "list").splitlines()[1]
+    assert "in force  refund" in line
+    assert "2 of 3 times, 40.25 of 100.5" in line
+    assert 'given by boss@company.com · only if customer in ["kim", "lee"]' in line
+    shown = office.read("mandates", "show", id[:20])
+    (draw,) = shown["draws"]
+    assert draw["amount"] == "60.25"
+    assert office.read("show", draw["execution_id"])["result"] == "60.25 to kim"
+    assert draw["execution_id"] in office("mandates", "show", id)
+    assert "is revoked" in office("mandates", "revoke", id, "--as", BOSS, "--reason", "enough")
+    assert office("mandates", "list") == "No mandate is in force or asked for.\n"
+    assert [each["status"] for each in office.read("mandates", "list", "--all")] == ["revoked"]
+    refund(office, "1", code=75)
+
+
+def test_any_worker_finishes_the_question(office: Shell) -> None:
+    worker = office.worker("app.py")
+    id = mandate(office, "--count", "1")
+    line_with(f'completed "{id}"', worker)
+    assert "has not granted" in office.error("mandates", "revoke", id, "--as", "bob@company.com", code=5)
+
+
+def test_a_function_is_asked_for_with_the_runtime_of_its_file(office: Shell) -> None:
+    file = office.folder / "told.py"
+    file.write_text(
+        "import sys\nfrom assent import Runtime\nfrom assent.notify import ConsoleChannel\nfrom treasury import refund\n"
+        "runtime = Runtime(channels=[ConsoleChannel(file=sys.stderr)])\n"
+    )
+    asked = office.read("mandates", "ask", "told.py:refund", "--approver", BOSS, "--until", "1h", "--count", "1")
+    assert office.read("approvals", "show", asked["approval_id"])["channels"] == ["console"]
+    (notice,) = office.read("notifications", "list")
+    assert notice["approval_id"] == asked["approval_id"]
+
+
+def test_how_people_decide_is_part_of_the_question(office: Shell) -> None:
+    rules = ("--approver", "role:finance", "--quorum", "all", "--exclude", "eve@company.com", "--require-reason")
+    asked = office.read(*ASK, "--total", "5", "--amount", "sum.net", "--within", "2h", *rules)
+    facts = office.read("approvals", "show", asked["approval_id"])
+    request = facts["request"]
+    assert (request["each"], request["require_reason"], request["excluded"]) == (True, True, ["eve@company.com"])
+    assert (request["kind"], request["terms"]["amount"], request["terms"]["total"]) == ("mandate", "sum.net", "5")
+    assert "(in 2 h)" in office("approvals", "show", asked["approval_id"])
+    assert "needs a reason" in office.error("approve", asked["approval_id"], "--as", BOSS, "--reason", "", code=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "Give count=, total= or both"),
+        (["--count", "0"], "must be a whole number of at least 1"),
+        (["--total", "much"], "--total='much' is no amount"),
+        (["--count", "1", "--only", "x ~ 1"], "Write PATH OP VALUE"),
+        (["--count", "1", "--quorum", "3"], "does not fit 1 approvers"),
+        (["--count", "1", "--quorum", "most"], "Give a whole number, or all"),
+        (["--count", "1", "--until", "2001-01-01"], "is over already"),
+        (["--count", "1", "--within", "soon"], "is not a duration"),
+    ],
+)
+def test_a_question_that_makes_no_sense_starts_nothing(office: Shell, options: list[str], words: str) -> None:
+    assert words in office.error(*ASK, *options, code=2)
+    assert {each["name"] for each in office.read("executions")} == {"buy"}
+
+
+def test_what_is_no_mandate_is_told(office: Shell) -> None:
+    approval = ask(office, "buy", "item=chair")
+    assert "is an approval of one action" in office.error("mandates", "show", approval, code=2)
+    assert "is an approval of one action" in office.error("mandates", "revoke", approval, "--as", BOSS, code=2)
+    assert "There is no approval 'zzz'" in office.error("mandates", "show", "zzz", code=3)
+    assert office("mandates", "list", "--all") == "There is none.\n"
+
+
+def test_asking_makes_no_store(assent: Shell) -> None:
+    assert "There is no store" in assent.error(*ASK, "--count", "1", code=9)
+    assert not (assent.folder / "assent.db").exists()
