@@ -60,6 +60,11 @@ class SystemClock:
         return secrets.randbits(count)
 
 
+def secret_bytes(count: int = 32) -> bytes:
+    """Random bytes that nobody can guess."""
+    return secrets.token_bytes(count)
+
+
 def stopwatch() -> Callable[[], int]:
     """Start to measure; what is returned says how many microseconds have passed since then."""
     start = time.perf_counter_ns()

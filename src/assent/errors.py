@@ -31,6 +31,10 @@ AssentError                     500   1
 │  ├─ PermitRefused             403   5   also a PermissionError
 │  ├─ VerdictRefused            409   5
 │  └─ StateNotCaptured          409   5   a call that keeps no state would have to wait
+├─ AccessRefused                403   5   whoever asks may not do this
+│  ├─ SignInRequired            401   5   nobody has shown who asks
+│  ├─ LinkRefused               410   5   forged, expired, used, or for something else
+│  └─ TooManyAttempts           429   5
 ├─ DeliveryFailed               502   1   a channel could not tell people
 └─ StoreError                   503   9
    ├─ StoreUnavailable                    locked, full, read-only, missing
@@ -274,6 +278,32 @@ class StateNotCaptured(GovernanceError):
     """A call with `capture_state=False` would have to wait or resume, and its values were not kept."""
 
     http_status = 409
+
+
+class AccessRefused(AssentError):
+    """Whoever asks may not do this."""
+
+    http_status = 403
+    exit_code = 5
+
+
+class SignInRequired(AccessRefused):
+    """Nobody has shown who asks, or what they showed is worth nothing."""
+
+    http_status = 401
+
+
+class LinkRefused(AccessRefused):
+    """A link does not let anybody in: it is forged, has expired, or was used."""
+
+    http_status = 410
+
+
+class TooManyAttempts(AccessRefused):
+    """Too many failed attempts to get in. `retry_after` is the wait in seconds."""
+
+    http_status = 429
+    retry_after: float
 
 
 class DeliveryFailed(AssentError):

@@ -5,6 +5,15 @@ import pytest
 from tests.cli.conftest import Shell, ask, line_with
 
 BOSS, ALICE = "boss@company.com", "alice@company.com"
+TOLD = """
+import sys
+
+from assent import Runtime
+from assent.notify import ConsoleChannel
+from treasury import refund
+
+runtime = Runtime(channels=[ConsoleChannel(file=sys.stderr)])
+"""
 ASK = ("mandates", "ask", "refund", "--approver", BOSS, "--until", "8h", "--as", ALICE)
 
 
@@ -25,12 +34,12 @@ def test_it_is_asked_for_given_used_and_taken_back(office: Shell) -> None:
     said = office(*ASK, "--count", "3", "--total", "100.50", "--only", 'customer in ["kim", "lee"]', "--title", "May")
     assert "at most 3 times, at most 100.5 of amount in all" in said
     (asked,) = office.read("mandates", "list")
-    id = asked["id"]
-    assert f"decide     assent approve {id} --as WHO" in said
+    name = asked["id"]
+    assert f"decide     assent approve {name} --as WHO" in said
     assert (asked["status"], asked["in_force"], asked["count_left"]) == ("pending", False, 3)
     assert "mandate for May" in office("approvals")
-    assert f"{ALICE} asked for" in office.error("approve", id, "--as", ALICE, code=5)
-    office("approve", id, "--as", BOSS)
+    assert f"{ALICE} asked for" in office.error("approve", name, "--as", ALICE, code=5)
+    office("approve", name, "--as", BOSS)
     refund(office, "60.25")
     refund(office, "40.26", code=75)
     refund(office, "1", "max", code=75)
@@ -40,12 +49,12 @@ def test_it_is_asked_for_given_used_and_taken_back(office: Shell) -> None:
     assert "in force  refund" in line
     assert "2 of 3 times, 40.25 of 100.5" in line
     assert 'given by boss@company.com · only if customer in ["kim", "lee"]' in line
-    shown = office.read("mandates", "show", id[:20])
+    shown = office.read("mandates", "show", name[:20])
     (draw,) = shown["draws"]
     assert draw["amount"] == "60.25"
     assert office.read("show", draw["execution_id"])["result"] == "60.25 to kim"
-    assert draw["execution_id"] in office("mandates", "show", id)
-    assert "is revoked" in office("mandates", "revoke", id, "--as", BOSS, "--reason", "enough")
+    assert draw["execution_id"] in office("mandates", "show", name)
+    assert "is revoked" in office("mandates", "revoke", name, "--as", BOSS, "--reason", "enough")
     assert office("mandates", "list") == "No mandate is in force or asked for.\n"
     assert [each["status"] for each in office.read("mandates", "list", "--all")] == ["revoked"]
     refund(office, "1", code=75)
@@ -53,17 +62,13 @@ def test_it_is_asked_for_given_used_and_taken_back(office: Shell) -> None:
 
 def test_any_worker_finishes_the_question(office: Shell) -> None:
     worker = office.worker("app.py")
-    id = mandate(office, "--count", "1")
-    line_with(f'completed "{id}"', worker)
-    assert "has not granted" in office.error("mandates", "revoke", id, "--as", "bob@company.com", code=5)
+    name = mandate(office, "--count", "1")
+    line_with(f'completed "{name}"', worker)
+    assert "has not granted" in office.error("mandates", "revoke", name, "--as", "bob@company.com", code=5)
 
 
 def test_a_function_is_asked_for_with_the_runtime_of_its_file(office: Shell) -> None:
-    file = office.folder / "told.py"
-    file.write_text(
-        "import sys\nfrom assent import Runtime\nfrom assent.notify import ConsoleChannel\nfrom treasury import refund\n"
-        "runtime = Runtime(channels=[ConsoleChannel(file=sys.stderr)])\n"
-    )
+    (office.folder / "told.py").write_text(TOLD)
     asked = office.read("mandates", "ask", "told.py:refund", "--approver", BOSS, "--until", "1h", "--count", "1")
     assert office.read("approvals", "show", asked["approval_id"])["channels"] == ["console"]
     (notice,) = office.read("notifications", "list")

@@ -32,7 +32,7 @@ async def pay(amount: Decimal, supplier: str, days: int = 30, note: str | None =
     return f"{amount} to {supplier} in {days} days, {note}"
 
 
-@govern(policies=[ApprovalPolicy(approvers=["boss@company.com"], timeout_seconds=0)])
+@govern(policies=[ApprovalPolicy(approvers=["boss@company.com", "ceo@company.com"], timeout_seconds=0)])
 async def buy(item: str) -> str:
     return f"{item} bought"
 

@@ -148,6 +148,33 @@ def test_case_counts_except_in_plain_mail_addresses() -> None:
     assert person("\N{KELVIN SIGN}im@x") != person("kim@x")
 
 
+def test_how_a_letter_is_put_together_and_blanks_around_it_make_no_other_person() -> None:
+    assert person("jose\N{COMBINING ACUTE ACCENT}@x") == person("jos\N{LATIN SMALL LETTER E WITH ACUTE}@x")
+    assert person(" Ana@Company.com\t") == ANA
+
+
+@pytest.mark.parametrize("spelling", ["José@X.org", "JOSÉ@x.org", "jose\N{COMBINING ACUTE ACCENT}@x.org ", "ＪＯＳÉ@x.org"])
+def test_whoever_may_not_decide_may_not_in_any_spelling(spelling: str) -> None:
+    request = replace(REQUEST, approvers=("josé@x.org", ANA), requester=spelling)
+    assert request.is_own_request_of("josé@x.org")
+    assert request.electorate == (ANA,)
+    assert replace(request, requester=None, excluded=(spelling,)).electorate == (ANA,)
+
+
+@pytest.mark.parametrize("name", ["Role:finance", " role:finance", "role:", "role: finance", "ROLE:finance"])
+def test_what_only_looks_like_a_role_is_refused(name: str) -> None:
+    levels: dict[str, Any] = {"on_expiry": "escalate", "escalate_to": [[name]]}
+    for rules in ({"approvers": (ANA, name)}, levels):
+        with pytest.raises(UsageError, match="is no role"):
+            replace(REQUEST, **rules)
+
+
+def test_a_role_cannot_be_excluded_since_nobody_would_be() -> None:
+    for name in ("role:finance", "Role:finance"):
+        with pytest.raises(UsageError, match="names people"):
+            replace(REQUEST, excluded=(ANA, name))
+
+
 # Verdicts.
 
 

@@ -145,6 +145,12 @@ async def test_each_requester_or_value_has_a_budget_of_its_own() -> None:
     assert (await ruled(BudgetPolicy(1000, per=by_supplier), pay(supplier=None))).outcome == "deny"
 
 
+def test_another_spelling_of_a_requester_opens_no_other_budget() -> None:
+    budget = BudgetPolicy(1000, per="requester")
+    spellings = ["ana@company.com", "Ana@Company.com", " ana@company.com"]
+    assert len({budget.key(pay(requester=Principal(one))) for one in spellings}) == 1
+
+
 @given(st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), st.text(max_size=8), st.text(max_size=8))
 def test_no_name_or_value_makes_two_budgets_one(name: str, other: str, one: str, two: str) -> None:
     first = BudgetPolicy(5, name=name, per=by_supplier).key(pay(supplier=one))

@@ -14,7 +14,7 @@ from assent.codec import to_json
 from assent.governance import expire
 from assent.governance.approvals import person
 from assent.governance.people import Roster
-from assent.governance.redaction import REDACTED
+from assent.governance.redaction import REDACTED, Redaction
 from assent.governance.voices import are_enough, objection, standing, voices_of
 from assent.store import ApprovalStatus, Event, PersonRecord
 from tests.governance.questions import ANA, BOB, CLARA, DAN, NOW, Hearing, known, lends, somebody
@@ -329,12 +329,28 @@ def test_a_conditional_approval_that_does_not_count_takes_nobodys_seat() -> None
         ({"arguments": {"pin": REDACTED}}, {"changes": '{"pin": 1}'}, "'pin' is redacted"),
         ({"arguments": {"a": {"pin": REDACTED, "x": 1}}}, {"changes": '{"a": {"x": 2}}'}, "'a' is redacted"),
         ({}, {"changes": to_json({"note": REDACTED})}, "'note' is redacted"),
+        ({}, {"changes": '{"note": {"api_key": "k"}}'}, "the new value of 'note' holds a secret"),
+        ({}, {"changes": to_json({"note": "x" * 20_001})}, "the new value of 'note' holds a secret, or more than"),
+        ({}, {"changes": '{"note": ' + "[" * 100 + "]" * 100 + "}"}, "the new value of 'note' holds a secret, or more"),
     ],
 )
 def test_what_cannot_be_changed_or_limited_is_refused(rules: dict[str, Any], more: Any, reason: str) -> None:
     hearing = Hearing(**rules)
     assert reason in str(hearing.say(ANA, **more).refusal)
     assert hearing.status == "pending"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 20_001, b"bytes", object(), 1 << 5000, {"x" * 20_001: 1}, [{"file": b"bytes"}], list(range(20_001))],
+    ids=["text", "bytes", "object", "number", "name", "inside", "list"],
+)
+def test_what_is_not_shown_in_full_cannot_be_changed(value: Any) -> None:
+    arguments = Redaction().apply({"amount": "5.0", "body": value})
+    hearing = Hearing(arguments=arguments)
+    assert "'body' is not shown in full" in str(hearing.say(ANA, changes=to_json({"body": "short"})).refusal)
+    hearing.say(ANA, changes='{"amount": "6"}')
+    assert hearing.status == "amended"
 
 
 def test_a_rejection_has_neither_changes_nor_conditions() -> None:

@@ -351,6 +351,12 @@ async def test_two_limits_do_not_share_a_bucket() -> None:
     assert ruling.outcome == "allow"
 
 
+async def test_another_spelling_of_a_user_gives_no_more_calls() -> None:
+    facts, limit = replace(BEFORE, admit=Buckets(Time()).admit), RateLimitPolicy(1, per_user=True)
+    said = [await outcome(limit, action_of(Principal(who)), facts) for who in ("bob@x.org", "BOB@x.org", "bob@x.org ")]
+    assert said == ["allow", "deny", "deny"]
+
+
 async def test_a_limit_per_user_without_a_user_denies() -> None:
     facts = replace(BEFORE, admit=Buckets(Time()).admit)
     assert await outcome(RateLimitPolicy(1, per_user=True), action_of(requester=None), facts) == "deny"

@@ -4,15 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from assent.cli.asked import (
-    Asked,
-    approval_facts,
-    approval_row,
-    asked_of,
-    status_of,
-    terms_in_words,
-    verdict_in_words,
-)
+from assent.cli.asked import approval_facts, approval_row, status_of, terms_in_words, verdict_in_words
 from assent.cli.output import Row, Screen, moment, plain, short_moment, shortened, span
 from assent.cli.stored import EVERYTHING, find_approval, opened
 from assent.cli.timeline import compact
@@ -21,6 +13,7 @@ from assent.clock import SystemClock
 from assent.errors import UsageError
 from assent.governance import Preview, Roster, remind, roster_of, show
 from assent.governance.approvals import ApprovalRequest, person, reminders_of
+from assent.governance.asked import Asked, asked_of
 from assent.governance.voices import standing
 from assent.store import ApprovalStatus
 

@@ -1,7 +1,6 @@
-"""Approvals as they stand: what is asked, what has been said and counts, and what is still needed."""
+"""Approvals as they stand, for programs and for people."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
@@ -10,65 +9,10 @@ from assent.cli.output import Row, iso, moment, plain, short_moment, shortened, 
 from assent.cli.timeline import LONGEST_VALUE, compact, facts_in_words
 from assent.cli.waiting import electorate_in_words, is_open
 from assent.codec import from_json
-from assent.governance import MandateTerms, roster_of
-from assent.governance.approvals import MANDATE, ApprovalRequest, intact_request, person
-from assent.governance.mandates import terms_of
-from assent.governance.voices import Voice, voices_of
-from assent.store import ApprovalRecord, ApprovalStatus, Store, VerdictRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An approval with all that was said on it. Its request is None if it was changed after it was made."""
-
-    record: ApprovalRecord
-    request: ApprovalRequest | None
-    verdicts: Sequence[VerdictRecord]
-    voices: Sequence[Voice]  # the approvals that count
-
-    @property
-    def missing(self) -> int:
-        """How many approvals are still needed."""
-        if self.request is None or self.record.status is not ApprovalStatus.PENDING:
-            return 0
-        return len(self.empty_seats) if self.request.each else max(0, self.request.quorum - len(self.voices))
-
-    @property
-    def empty_seats(self) -> list[str]:
-        """The approvers for whom nobody has approved yet."""
-        taken = {voice.seat.entry for voice in self.voices}
-        return [one for one in self.request.approvers if one not in taken] if self.request else []
-
-    @property
-    def terms(self) -> MandateTerms | None:
-        """The bounds of a mandate; None of what is none."""
-        return terms_of(self.record)
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for people."""
-        if self.request is None:
-            return "?"
-        return f"mandate for {self.request.subject}" if self.request.kind == MANDATE else self.request.subject
-
-    def counts(self, verdict: VerdictRecord) -> bool:
-        """Whether a verdict counts as things stand."""
-        if verdict.refusal is not None or verdict.decision != "approve" or verdict.changes is not None:
-            return verdict.refusal is None
-        return any(voice.verdict is verdict for voice in self.voices)
-
-
-async def asked_of(store: Store, records: Iterable[ApprovalRecord], now: float) -> list[Asked]:
-    """Approvals with what was said on them, and with what of it counts now."""
-    said = [(record, await store.verdicts(record.id)) for record in records]
-    roster = await roster_of(store, now)
-    found = []
-    for record, verdicts in said:
-        request = intact_request(record)
-        voices = voices_of(request, verdicts, roster, record.decided_at) if request else []
-        found.append(Asked(record, request, verdicts, voices))
-    return found
-
+from assent.governance import MandateTerms
+from assent.governance.approvals import ApprovalRequest, person
+from assent.governance.asked import Asked
+from assent.store import ApprovalStatus, VerdictRecord
 
 # For programs
 

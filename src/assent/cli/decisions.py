@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from assent.cli.arguments import parsed
-from assent.cli.asked import Asked, approval_row, asked_of, changes_in_words
+from assent.cli.asked import approval_row, changes_in_words
 from assent.cli.output import Row, Screen, plain, styled
 from assent.cli.stored import EVERYTHING, find_approval, opened
 from assent.cli.waiting import is_open, whose_turn
@@ -19,6 +19,7 @@ from assent.codec import from_json
 from assent.errors import UsageError, VerdictRefused
 from assent.governance import cast, roster_of
 from assent.governance.approvals import MANDATE, person
+from assent.governance.asked import Asked, asked_of
 from assent.governance.voices import standing
 from assent.store import ApprovalRecord, ApprovalStatus, Store
 

@@ -117,7 +117,7 @@ def _show(screen: Screen, store: Mapping[str, Any], workers: Sequence[WorkerReco
 def _store_lines(store: Mapping[str, Any]) -> list[tuple[str, str | Text]]:
     lines: list[tuple[str, str | Text]] = [("url", store["url"])]
     if "path" in store:
-        lines += [("path", store["path"]), ("size", _size(store["bytes"]))]
+        lines += [("path", store["path"]), ("size", size(store["bytes"]))]
     if "schema" in store:
         lines.append(("schema", f"version {store['schema']}"))
         lines += [(kind, _counts(store[kind])) for kind in ("executions", "approvals")]
@@ -130,7 +130,8 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
+    """A number of bytes, rounded."""
     power = min(len(f"{count:.0f}") - 1, 3 * len(UNITS) - 1) // 3
     return f"{count / 1000**power:.1f}".removesuffix(".0") + f" {UNITS[power]}"
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from rich.text import Text
 
-from assent.cli.asked import Asked, approval_facts, approval_row, asked_of
+from assent.cli.asked import approval_facts, approval_row
 from assent.cli.moments import past
 from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, shortened, styled
 from assent.cli.stored import EVERYTHING, engine_on, find_execution, opened
 from assent.cli.timeline import LONGEST_VALUE, compact, event_facts, event_in_words, timeline_rows, value_of
 from assent.cli.waiting import Staff, approvals_awaited, staff_of, waits_in_words
 from assent.errors import UsageError
+from assent.governance.asked import Asked, asked_of
 from assent.store import ApprovalRecord, Event, ExecutionQuery, ExecutionRecord, Status
 
 Approvals = Mapping[str, ApprovalRecord]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from assent.cli import oversight
+from assent.cli import operation, oversight
 from assent.cli.options import DECIDE, LOOK, MEND, RUN, Id, Json, Limit, Reason, Url, Who, error_screen, finish, screen
 from assent.errors import AssentError
 
@@ -79,22 +79,8 @@ def run(
     return room.run(screen(), error_screen(), url, order)
 
 
-@app.command(rich_help_panel=RUN)
-def worker(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Files or modules with workflows.", show_default=False)
-    ],
-    quiet: Annotated[bool, typer.Option("--quiet", help="Tell only of starting, stopping and trouble.")] = False,
-    url: Url = None,
-) -> int:
-    """Drive executions until SIGTERM or Ctrl-C.
-
-    Takes up whatever is due of the workflows in these files.
-    When it is asked to stop, running steps may end first.
-    """
-    from assent.cli import worker as room
-
-    return room.work(screen(), url, files, quiet=quiet)
+app.command(rich_help_panel=RUN)(operation.worker)
+app.command(rich_help_panel=RUN)(operation.serve)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -219,6 +205,9 @@ def replay(
 
     return check(screen(), url, id, file, as_json=as_json)
 
+
+app.command(rich_help_panel=MEND)(operation.backup)
+app.command(rich_help_panel=MEND)(operation.prune)
 
 policy = typer.Typer(no_args_is_help=True, help="Check, try and explain policy files.")
 app.add_typer(policy, name="policy", rich_help_panel=LOOK)

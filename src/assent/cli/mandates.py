@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from rich.text import Text
 
 from assent.cli.approvals import show_verdicts
-from assent.cli.asked import Asked, approval_facts, asked_of, terms_in_words
+from assent.cli.asked import approval_facts, terms_in_words
 from assent.cli.decisions import Choice, Said, decide
 from assent.cli.moments import coming
 from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, styled
@@ -22,6 +22,7 @@ from assent.codec import from_json
 from assent.errors import UsageError
 from assent.governance import MandateOptions, MandateTerms, Principal, Remainder, mandate_program, remainders
 from assent.governance.approvals import MANDATE, ApprovalRequest, intact_request
+from assent.governance.asked import Asked, asked_of
 from assent.governance.budgets import decimal_of, millionths
 from assent.governance.mandates import PREFIX
 from assent.runtime import Runtime

@@ -121,7 +121,7 @@ async def send(screen: Screen, url: str | None, files: Sequence[str], *, as_json
     if not runtime.channels:
         raise UsageError(f"No Runtime in {', '.join(files)} has channels. Give it some: Runtime(channels=[...]).")
     async with opened(runtime.url) as store:
-        closed = await Notifier(store, runtime.clock, runtime.channels, link=runtime.approval_url).send_due()
+        closed = await Notifier(store, runtime.clock, runtime.channels, link=await runtime.links_on(store)).send_due()
     if as_json:
         screen.json([notice_facts(each) for each in closed])
     elif not closed:

@@ -1,13 +1,14 @@
 """`assent worker`: a process that drives executions until it is told to stop."""
 
 import asyncio
-import logging
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import ModuleType
 
-from assent.cli.output import Screen, local
+from assent.cli.logs import log_to, tell
+from assent.cli.output import Screen
 from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.timeline import event_in_words
 from assent.engine.local import WorkerSettings
@@ -16,77 +17,66 @@ from assent.runtime import Runtime
 from assent.store import Event
 
 REPORTED = frozenset({"started", "resumed", "suspended", "in_doubt", "completed", "failed", "cancelled"})
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def work(screen: Screen, url: str | None, files: Sequence[str], *, quiet: bool) -> int:
+def work(screen: Screen, url: str | None, files: Sequence[str], *, quiet: bool, as_json: bool) -> int:
     """`assent worker`; returns when a signal has asked it to stop and it has stopped."""
     modules = [load_module(each) for each in files]
-    names = sorted({f"{each.name}@{each.version}" for module in modules for each in programs_of(module)})
-    if not names:
-        raise UsageError(f"There is no workflow in {', '.join(files)}. Decorate a function with @workflow or @govern.")
+    names = names_in(modules, files)
     runtime = runtime_of(modules, url, worker=True)
-    _log_to(screen)
-    asyncio.run(Shift(screen, runtime, names, quiet).serve())
+    log_to(screen, as_json=as_json)
+    if not quiet:
+        runtime.watchers = (*runtime.watchers, report)
+    asyncio.run(_drive(runtime, names))
     return 0
 
 
+def names_in(modules: Sequence[ModuleType], files: Sequence[str]) -> list[str]:
+    """What the modules can drive, as "name@version". Raises UsageError if that is nothing."""
+    names = sorted({f"{each.name}@{each.version}" for module in modules for each in programs_of(module)})
+    if not names:
+        raise UsageError(f"There is no workflow in {', '.join(files)}. Decorate a function with @workflow or @govern.")
+    return names
+
+
+async def _drive(runtime: Runtime, names: Sequence[str]) -> None:
+    stop = Stop(runtime)
+    stop.listen()
+    async with runtime:
+        tell(f"Worker {os.getpid()} is ready on {runtime.url} for {', '.join(names)}. Ctrl-C stops it.")
+        await stop.asked.wait()
+    tell(f"Worker {os.getpid()} has stopped.")
+
+
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """The time from a worker's start to its end."""
+class Stop:
+    """The first SIGTERM or SIGINT asks a process to stop; a second one ends it."""
 
-    screen: Screen
     runtime: Runtime
-    names: Sequence[str]
-    quiet: bool
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def serve(self) -> None:
-        """Drive executions until SIGTERM or SIGINT."""
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked_to_stop, number, stop)
-        if not self.quiet:
-            self.runtime.watchers = (*self.runtime.watchers, self._tell)
-        async with self.runtime:
-            self._say(
-                f"Worker {os.getpid()} is ready on {self.runtime.url} for {', '.join(self.names)}. Ctrl-C stops it."
-            )
-            await stop.wait()
-        self._say(f"Worker {os.getpid()} has stopped.")
+    def listen(self) -> None:
+        """From now on signals come here."""
+        for number in SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._ask, number)
 
-    def _asked_to_stop(self, number: signal.Signals, stop: asyncio.Event) -> None:
+    def _ask(self, number: signal.Signals) -> None:
         grace = (self.runtime.settings or WorkerSettings()).grace
-        self._say(
+        tell(
             f"{number.name}: nothing new is taken, running steps get up to {grace:g} s, "
             "and the rest is left to other workers. A second signal ends it at once."
         )
-        for each in (signal.SIGTERM, signal.SIGINT):
+        for each in SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
-        stop.set()
-
-    def _tell(self, event: Event) -> None:
-        room, _, what = event.type.partition(".")
-        if room == "execution" and what in REPORTED:
-            said = event_in_words(event, {}, event.at)
-            words = [event.execution_id, what.replace("_", " "), event.name, said]
-            self._say(" ".join(word for word in words if word))
-
-    def _say(self, text: str) -> None:
-        now = self.runtime.clock.now()
-        self.screen.say(f"{local(now):%H:%M:%S} {text}")
+        self.asked.set()
 
 
-class _ToScreen(logging.Handler):
-    """Shows what the engine logs, in the same form as what the worker says."""
-
-    def __init__(self, screen: Screen) -> None:
-        super().__init__(logging.WARNING)
-        self._screen = screen
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._screen.say(f"{local(record.created):%H:%M:%S} {record.levelname} {record.getMessage()}")
-
-
-def _log_to(screen: Screen) -> None:
-    logging.getLogger("assent").addHandler(_ToScreen(screen))
+def report(event: Event) -> None:
+    """Tell of what becomes of executions."""
+    room, _, what = event.type.partition(".")
+    if room == "execution" and what in REPORTED:
+        said = event_in_words(event, {}, event.at)
+        words = [event.execution_id, what.replace("_", " "), event.name, said]
+        tell(" ".join(word for word in words if word), execution_id=event.execution_id, event=event.type)

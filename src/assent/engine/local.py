@@ -1,8 +1,9 @@
 """The engine that keeps its journals in a store and drives executions in this process."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from assent.engine.crew import Crew, WorkerSettings
@@ -35,6 +36,11 @@ class LocalEngine(Crew):
                 f"name: @workflow(name=...)."
             )
 
+    @property
+    def programs(self) -> Sequence[Program]:
+        """The programs that are known here."""
+        return tuple(self._programs.values())
+
     async def start(
         self,
         program: Program,
@@ -66,15 +72,28 @@ class LocalEngine(Crew):
         return birth.record
 
     async def _create(self, birth: Birth) -> Birth:
-        """Make an execution that is driven here."""
+        """Make an execution that is driven here, also if whoever asks for it leaves meanwhile."""
         try:
-            owned = birth.owned_by(self.owner)
-            await self.store.append(self.owner, owned.commit([owned.started]))
+            return await self._write(birth.owned_by(self.owner))
         except LeaseLost:
             await self._lease.recover()
-            owned = birth.owned_by(self.owner)
-            await self.store.append(self.owner, owned.commit([owned.started]))
+            return await self._write(birth.owned_by(self.owner))
+
+    async def _write(self, owned: Birth) -> Birth:
+        written = self.store.append(self.owner, owned.commit([owned.started]))
+        try:
+            await asyncio.shield(written)
+        except asyncio.CancelledError:
+            # Nobody else would drive what is stored as this process's own.
+            written.add_done_callback(partial(self._adopt, owned))
+            raise
         return owned
+
+    def _adopt(self, birth: Birth, written: asyncio.Future[None]) -> None:
+        """Drive an execution whose caller did not wait until it was stored."""
+        if not written.cancelled() and written.exception() is None:
+            self.hooks.seen([birth.started])
+            self._background(self._load(birth.record))
 
     async def _leave_to_others(self, birth: Birth) -> ExecutionRecord:
         if birth.blobs or birth.sealed:

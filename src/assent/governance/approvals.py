@@ -1,5 +1,6 @@
 """Questions to people: what is asked of whom, under which rules, and what becomes of it when time runs out."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, Self, get_args
@@ -22,9 +23,19 @@ MANDATE: Final = "mandate"
 def person(name: str) -> str:
     """What two spellings of one person's id have in common: case does not matter in e-mail addresses.
 
-    Only in plain ASCII ones, since other scripts have different people whose names are alike but for case.
+    Only in plain ASCII ones, since other scripts have different people whose names are alike but for case. Blanks
+    around it do not matter, nor whether an accent is a character of its own.
     """
-    return name.lower() if "@" in name and name.isascii() else name
+    name = name.strip()
+    if name.isascii():
+        return name.lower() if "@" in name else name
+    return unicodedata.normalize("NFC", name)
+
+
+def _alike(name: str) -> str:
+    """What ids have in common that may be one person's: whoever is barred must not get round it by another spelling."""
+    name = person(name)
+    return name if name.isascii() else unicodedata.normalize("NFKC", name).casefold()
 
 
 def is_role(approver: str) -> bool:
@@ -112,11 +123,11 @@ class ApprovalRequest:
 
     def is_own_request_of(self, approver: str) -> bool:
         """Whether separation of duties keeps this person from deciding."""
-        return self.separation_of_duties and self.requester is not None and person(approver) == person(self.requester)
+        return self.separation_of_duties and self.requester is not None and _alike(approver) == _alike(self.requester)
 
     def bars(self, approver: str) -> bool:
         """Whether this person may not decide, though they may be an approver: their own request, or excluded."""
-        return self.is_own_request_of(approver) or person(approver) in {person(one) for one in self.excluded}
+        return self.is_own_request_of(approver) or _alike(approver) in map(_alike, self.excluded)
 
     def escalated(self, now: float) -> "ApprovalRequest":
         """The same question put to the next level; if the last one lets it expire, it is rejected."""
@@ -150,9 +161,21 @@ def _check_approvers(request: ApprovalRequest) -> None:
         raise UsageError('Nobody could grant an approval without approvers. Name them: approvers=["cfo@company.com"].')
     if not all(request.escalate_to):
         raise UsageError('A level of escalate_to is empty. Name people: escalate_to=[["cfo@company.com"], ...].')
+    for names in (request.approvers, *request.escalate_to):
+        _check_roles(names)
+    if roles := [one for one in request.excluded if one.strip().lower().startswith(ROLE)]:
+        raise UsageError(f"exclude= names people, and {roles[0]!r} would exclude nobody. Name the people.")
     _check_quorum(request, "approvers", request.approvers)
     for level in request.escalate_to:
         _check_quorum(request, "escalate_to", level)
+
+
+def _check_roles(names: Iterable[str]) -> None:
+    """What only looks like a role would be somebody whom nobody is, and the approval would wait for ever."""
+    for name in names:
+        role = name.strip()[len(ROLE) :].strip()
+        if name.strip().lower().startswith(ROLE) and name != f"{ROLE}{role}" or name == ROLE:
+            raise UsageError(f'{name!r} is no role. Write "{ROLE}{role or "finance"}".')
 
 
 def _check_quorum(request: ApprovalRequest, what: str, names: Sequence[str]) -> None:

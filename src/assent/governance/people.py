@@ -11,6 +11,9 @@ from assent.governance.action import names_of
 from assent.governance.approvals import ROLE, ApprovalRequest, is_role, person
 from assent.store import DelegationRecord, PersonRecord, Store, VerdictRecord
 
+ACCESSES: Final = ("", "viewer", "approver", "operator", "admin")
+"""What people may be let do in the web; the first sees and decides only what is asked of them."""
+
 FOR: Final = " for "  # between a role and the person for whom somebody else sits on its seat
 
 
@@ -195,11 +198,15 @@ async def add_person(
     name: str = "",
     roles: Iterable[str] = (),
     contacts: Mapping[str, str] | None = None,
+    access: str | None = None,
 ) -> PersonRecord:
     """Add a person, or say anew who somebody is: all but since when, and whether they are disabled.
 
-    Roles are given by name, "finance" or "role:finance"; contacts are addresses by kind of channel.
+    Roles are given by name, "finance" or "role:finance"; contacts are addresses by kind of channel. `access` is one of
+    ACCESSES; None leaves it as it is.
     """
+    if access is not None and access not in ACCESSES:
+        raise UsageError(f"There is no access {access!r}. Give one of {', '.join(filter(None, ACCESSES))}, or ''.")
     (known,) = names_of("person", [person_id])
     if is_role(known):
         raise UsageError(f"{known!r} is a role, not a person. Add a person and give the role: roles=[{known!r}].")
@@ -211,6 +218,7 @@ async def add_person(
         contacts=dict(contacts or {}),
         created_at=earlier.created_at if earlier else clock.now(),
         disabled_at=earlier.disabled_at if earlier else None,
+        access=access if access is not None else earlier.access if earlier else "",
     )
     await store.save_person(record)
     return record

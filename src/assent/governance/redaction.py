@@ -29,6 +29,13 @@ SENSITIVE_TYPES: Final[tuple[type, ...]] = (SecretStr, SecretBytes)
 """Types whose values are always taken for secrets."""
 
 REDACTED: Final = "[redacted]"
+CUT: Final = "[cut]"
+MARKER: Final = re.compile(
+    r"\[(?:cut|cycle|too deep|\d+ bytes|whole number of \d+ bits|unreadable [^\]]+|\w+(?:\.[\w<>]+)+)\]"
+    r"|.*\[redacted\].*|.*\[cut: \d+ characters in all\]",
+    re.DOTALL,
+)
+"""What stands in place of what is hidden or cannot be shown. A real text of that form counts as such too."""
 
 MAX_DEPTH: Final = 60  # far deeper than people read, far shallower than Python's stack
 MAX_VALUES: Final = 20_000  # about 20 ms of work; what nobody would read to its end anyway
@@ -98,6 +105,19 @@ class Redaction:
         return _Walk(self).visit(value, 0)
 
 
+def is_whole(shown: Any) -> bool:
+    """Whether data that a redaction shows is all there was: nothing is hidden in it, cut, or named by its type only."""
+    match shown:
+        case str():
+            return MARKER.fullmatch(shown) is None
+        case Mapping():
+            return all(is_whole(name) and is_whole(value) for name, value in shown.items())
+        case list():
+            return all(map(is_whole, shown))
+        case _:
+            return True
+
+
 class Record(Mapping[str, Any]):
     """Facts that are worked out when somebody looks at them, since often nobody does, and by what may then be seen."""
 
@@ -164,7 +184,7 @@ class _Walk:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if self.left <= 0:
-                found["[cut]"] = "too many values"
+                found[CUT] = "too many values"
                 break
             self.left -= 1
             name = _shortened(key) if isinstance(key, str) else _text_of_key(key)
@@ -175,7 +195,7 @@ class _Walk:
         found: list[Any] = []
         for value in values:
             if self.left <= 0:
-                found.append("[cut]")
+                found.append(CUT)
                 break
             found.append(self.visit(value, depth))
         return found

@@ -1,6 +1,6 @@
 """The port to whatever reaches people, and what it is given to say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -9,6 +9,13 @@ from assent.governance.previews import harmless
 
 # Of these, somebody is to decide; every other topic says what became of an approval.
 ASKING: Final = frozenset({"requested", "reminded", "escalated"})
+
+
+Link = str | Callable[[str, str], str]
+"""Where an approval is decided: a template with {approval_id}, or what makes a link of its id and a recipient.
+
+The recipient is empty where everybody gets the same link, and where there is nothing to decide any more.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

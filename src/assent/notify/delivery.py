@@ -7,7 +7,7 @@ from typing import Final
 from assent.clock import Clock
 from assent.governance.approvals import ApprovalRequest, intact_request, person
 from assent.governance.people import Roster, roster_of
-from assent.notify.channel import ASKING, Channel, Notification
+from assent.notify.channel import ASKING, Channel, Link, Notification
 from assent.notify.wording import worded
 from assent.store import (
     ApprovalRecord,
@@ -59,10 +59,10 @@ class Case:
     roster: Roster
     questions: Sequence[NoticeRecord] = ()  # the others that ask about it on this channel, oldest first
     now: float
-    link: str | None = None
+    link: Link | None = None
 
 
-async def plan(store: Store, clock: Clock, channel: Channel, notice: NoticeRecord, link: str | None) -> Plan:
+async def plan(store: Store, clock: Clock, channel: Channel, notice: NoticeRecord, link: Link | None) -> Plan:
     """Say what is to be done with a notice now."""
     record = await store.approval(notice.approval_id)
     request = intact_request(record) if record else None

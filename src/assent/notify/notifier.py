@@ -17,7 +17,7 @@ from typing import Final, Self
 from assent.clock import Clock, Duration, seconds
 from assent.codec import digest
 from assent.errors import DeliveryFailed, StoreError, UsageError
-from assent.notify.channel import ASKING, Channel, Notification
+from assent.notify.channel import ASKING, Channel, Link, Notification
 from assent.notify.delivery import Skip, Split, Wait, plan
 from assent.notify.safety import failed
 from assent.resilience import Retry
@@ -51,7 +51,8 @@ class Pace:
 class Notifier:
     """Sends notices in the background for as long as it is entered with `async with`.
 
-    `link` is a template of the page where an approval is decided: "https://assent.example.com/approvals/{approval_id}".
+    `link` is a template of the page where an approval is decided: "https://assent.example.com/approvals/{approval_id}",
+    or a function that makes one for an approval's id and a recipient.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Notifier:
         clock: Clock,
         channels: Sequence[Channel],
         *,
-        link: str | None = None,
+        link: Link | None = None,
         pace: Pace | None = None,
     ) -> None:
         _check_names(channels)
@@ -113,8 +114,8 @@ def _check_names(channels: Sequence[Channel]) -> None:
             raise UsageError(f'Two channels are named {name!r}. Give one of them another: name="...".')
 
 
-def _check_link(link: str | None) -> None:
-    if link is not None and not (link.startswith(("https://", "http://")) and "{approval_id}" in link):
+def _check_link(link: Link | None) -> None:
+    if isinstance(link, str) and not (link.startswith(("https://", "http://")) and "{approval_id}" in link):
         raise UsageError(
             f"link={link!r} leads nowhere. Give a URL such as https://assent.example.com/approvals/{{approval_id}}."
         )
@@ -127,7 +128,7 @@ class Lane:
     store: Store
     clock: Clock
     channel: Channel
-    link: str | None
+    link: Link | None
     pace: Pace
     _nudged: asyncio.Event = field(default_factory=asyncio.Event)
     _is_over: bool = False

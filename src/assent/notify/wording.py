@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from assent.governance.approvals import MANDATE, ApprovalRequest
 from assent.governance.previews import Preview, harmless
-from assent.notify.channel import ASKING, Notification
+from assent.notify.channel import ASKING, Link, Notification
 from assent.notify.safety import shortened
 from assent.store import ApprovalRecord, NoticeRecord, VerdictRecord
 
@@ -36,11 +36,11 @@ def worded(
     request: ApprovalRequest,
     verdicts: Sequence[VerdictRecord],
     *,
-    link: str | None = None,
+    link: Link | None = None,
     address: str = "",
     earlier: str | None = None,
 ) -> Notification:
-    """The notification of a notice. `link` is a template with {approval_id}."""
+    """The notification of a notice."""
     title = shortened(harmless(request.subject), LONGEST_TITLE)
     said = [one for one in verdicts if one.refusal is None]
     preview = Preview.from_facts(request.preview).render() if request.preview else ""
@@ -55,11 +55,17 @@ def worded(
         rows=tuple(_rows(notice, record, request, said)),
         preview=preview,
         facts=_facts(notice, record, request, said),
-        link=None if link is None else link.replace("{approval_id}", quote(record.id, safe="")),
+        link=_link(link, notice),
         recipient=notice.recipient,
         address=address,
         earlier=earlier,
     )
+
+
+def _link(link: Link | None, notice: NoticeRecord) -> str | None:
+    if link is None or isinstance(link, str):
+        return link and link.replace("{approval_id}", quote(notice.approval_id, safe=""))
+    return link(notice.approval_id, notice.recipient if notice.topic in ASKING else "")
 
 
 def _in_words(topic: str) -> str:

@@ -16,10 +16,22 @@ class People:
         self._clock = clock
 
     async def add(
-        self, id: str, *, name: str = "", roles: Sequence[str] = (), contacts: Mapping[str, str] | None = None
+        self,
+        id: str,
+        *,
+        name: str = "",
+        roles: Sequence[str] = (),
+        contacts: Mapping[str, str] | None = None,
+        access: str | None = None,
     ) -> PersonRecord:
-        """Add a person, or say anew who somebody is. `contacts`: addresses by channel kind, as in {"slack": "U1"}."""
-        return await people.add_person(self._store, self._clock, id, name=name, roles=roles, contacts=contacts)
+        """Add a person, or say anew who somebody is. `contacts`: addresses by channel kind, as in {"slack": "U1"}.
+
+        `access` to the web: "viewer", "approver", "operator" or "admin"; "": only to what is asked of them. None leaves
+        it as it is.
+        """
+        return await people.add_person(
+            self._store, self._clock, id, name=name, roles=roles, contacts=contacts, access=access
+        )
 
     async def list(self) -> Iterable[PersonRecord]:
         """Everybody, disabled people too, by id."""

@@ -42,8 +42,10 @@ from assent.governance import (
 )
 from assent.governance.budgets import Amount, decimal_of, millionths
 from assent.notify import Channel, Notifier
+from assent.notify.channel import Link
 from assent.runtime.attached import policies_of
 from assent.runtime.handle import Handle
+from assent.runtime.links import DecisionLinks
 from assent.runtime.oversight import Oversight
 from assent.runtime.programs import Startable, programs_of
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Status, Store
@@ -83,6 +85,7 @@ class Runtime(Oversight):
     store: Store | None = None  # instead of `url`
     poll_url: str = "/api/v1/executions/{execution_id}"
     approval_url: str | None = None  # a template with {approval_id}: where people decide
+    web_url: str | None = None  # of the web here, instead: who is asked alone gets a link that decides, see links_on
     check_replay: bool = False
     _engine: LocalEngine | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
@@ -97,7 +100,7 @@ class Runtime(Oversight):
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self.store or SqliteStore(self.url))
             settings = replace(self.settings or WorkerSettings(), claims=self.worker)
-            notifier = Notifier(store, self.clock, self.channels, link=self.approval_url)
+            notifier = Notifier(store, self.clock, self.channels, link=await self.links_on(store))
             watchers = (*self.watchers, _nudging(notifier)) if self.channels else tuple(self.watchers)
             hooks = Hooks(tuple(self.gates), watchers)
             engine = LocalEngine(
@@ -144,10 +147,24 @@ class Runtime(Oversight):
         with _ambient(self._engine, self._authority):
             yield self
 
+    async def links_on(self, store: Store) -> Link | None:
+        """How notices of this store lead to what they tell of.
+
+        With `web_url`, a question to one person carries a link by which that person decides once, without signing in.
+        """
+        if self.web_url is None:
+            return self.approval_url
+        return (await DecisionLinks.of(store, self.clock, self.web_url)).make
+
     @property
     def engine(self) -> Engine:
         """The engine that drives executions here. Raises RuntimeRequired before `async with`."""
         return self._local()
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        """What this process knows and can start by name, in every version. Raises RuntimeRequired before `async with`."""
+        return self._local().programs
 
     def _local(self) -> LocalEngine:
         if self._engine is None:

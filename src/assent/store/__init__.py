@@ -4,6 +4,7 @@ This room owns the records and the port to their keeping; each implementation ow
 and no policies: it checks what must be checked in the transaction that writes (leases, permits, versions), and no more.
 """
 
+from assent.store.credentials import Credentials
 from assent.store.directory import Directory
 from assent.store.ledger import Drawn, Ledger
 from assent.store.outbox import Outbox
@@ -14,6 +15,8 @@ from assent.store.records import (
     ApprovalStatus,
     Change,
     Commit,
+    CredentialKind,
+    CredentialRecord,
     DelegationRecord,
     Event,
     ExecutionQuery,
@@ -30,6 +33,7 @@ from assent.store.records import (
     WorkerRecord,
     Workflow,
 )
+from assent.store.retention import Family, Forgotten, Retention
 from assent.store.store import Store
 
 __all__ = [
@@ -39,12 +43,17 @@ __all__ = [
     "ApprovalStatus",
     "Change",
     "Commit",
+    "CredentialKind",
+    "CredentialRecord",
+    "Credentials",
     "DelegationRecord",
     "Directory",
     "Drawn",
     "Event",
     "ExecutionQuery",
     "ExecutionRecord",
+    "Family",
+    "Forgotten",
     "Hold",
     "Ledger",
     "Message",
@@ -53,6 +62,7 @@ __all__ = [
     "Outbox",
     "Permit",
     "PersonRecord",
+    "Retention",
     "Settlement",
     "Status",
     "Store",

@@ -8,6 +8,7 @@ import asyncio
 import math
 import sqlite3
 import weakref
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
@@ -99,6 +100,16 @@ class SqliteFile:
         except StoreCorrupt as damage:  # too much of it to count
             return [str(damage)]
 
+    async def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """See `Store.counts`. On a thread, since it reads whole tables."""
+        if self.location == MEMORY:
+            return _counts(self._reader)
+        return await asyncio.to_thread(self._counts_of_file)
+
+    def _counts_of_file(self) -> Mapping[str, Mapping[str, int]]:
+        with translated(self.location), closing(connect(self.location, self._synchronous)) as connection:
+            return _counts(connection)
+
     def _open(self) -> None:
         with ExitStack() as opened:
             self._connection = opened.enter_context(closing(connect(self.location, self._synchronous)))
@@ -123,6 +134,14 @@ class SqliteFile:
     def _read(self, sql: str, *values: object, **named: object) -> list[Any]:
         with translated(self.location):
             return self._reader.execute(sql, named or values).fetchall()
+
+
+def _counts(connection: sqlite3.Connection) -> Mapping[str, Mapping[str, int]]:
+    tables = ("executions", "approvals", "notices")
+    return {
+        table: dict(connection.execute(f"SELECT status, count(*) FROM {table} GROUP BY status").fetchall())  # noqa: S608 - our own words
+        for table in tables
+    }
 
 
 def _complaints(connection: sqlite3.Connection) -> list[str]:

@@ -158,6 +158,7 @@ class PersonRecord:
     contacts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # address by channel kind
     created_at: float
     disabled_at: float | None = None  # since when nothing they say counts
+    access: str = ""  # viewer, approver, operator, admin; empty: sees and decides only what is asked of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +173,31 @@ class DelegationRecord:
     is_away: bool = False  # out of office: the delegator is told of nothing meanwhile
     reason: str = ""
     ended_at: float | None = None  # taken back before its time
+
+
+CredentialKind = Literal["token", "session", "ticket", "link", "message"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialRecord:
+    """What somebody shows in order to be let in, without its secret.
+
+    A token is for programs, a session for a browser, a ticket for one sign-in. Of a link to one decision and of a
+    message from outside nothing is kept until they are used; then the record is there so that nobody uses them again.
+    """
+
+    id: str
+    kind: CredentialKind
+    digest: str  # SHA-256 of the secret, hexadecimal; unique
+    person: str
+    scopes: Sequence[str] = ()  # of a token: all that it is for; empty: for all that its person may do
+    name: str = ""  # of a token: what it was made for
+    approval_id: str | None = None  # of a link
+    created_at: float
+    expires_at: float | None = None  # Unix seconds; None: never
+    last_seen_at: float | None = None  # noted now and then, not at each use
+    used_at: float | None = None  # of what is good for one use
+    revoked_at: float | None = None
 
 
 class NoticeStatus(StrEnum):
@@ -293,5 +319,6 @@ class ExecutionQuery:
     since: float | None = None  # created at or after, Unix seconds
     cause: str | None = None
     parent_id: str | None = None
+    text: str | None = None  # somewhere in the arguments as they are stored, whatever its case in plain letters
     before: str | None = None  # an execution id: only older ones (the cursor of the last page)
     limit: int = 100

@@ -13,6 +13,7 @@ from assent.errors import StoreCorrupt
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
+    CredentialRecord,
     DelegationRecord,
     Event,
     ExecutionRecord,
@@ -38,13 +39,14 @@ MESSAGE = tuple(f.name for f in fields(Message))
 PERSON = tuple(f.name for f in fields(PersonRecord))
 DELEGATION = tuple(f.name for f in fields(DelegationRecord))
 NOTICE = tuple(f.name for f in fields(NoticeRecord))
+CREDENTIAL = tuple(f.name for f in fields(CredentialRecord))
 EVENT = Event._fields
 
 # An event is written as it stands: its tuple binds all ten columns, and a `seq` of 0 lets SQLite number it.
 ADD_EVENT = f"INSERT INTO journal ({', '.join(EVENT)}) VALUES ({'?, ' * (len(EVENT) - 1)}nullif(?, 0))"
 
 # Collections are JSON, and nothing where they are empty: a column that is rarely used takes no space.
-COLLECTIONS: Final = frozenset({"channels", "conditions", "roles", "contacts"})
+COLLECTIONS: Final = frozenset({"channels", "conditions", "roles", "contacts", "scopes"})
 MAPPINGS: Final = frozenset({"contacts"})
 
 
@@ -111,6 +113,7 @@ verdict_row = _row_maker(VERDICT)
 person_row = _row_maker(PERSON)
 delegation_row = _row_maker(DELEGATION)
 notice_row = _row_maker(NOTICE)
+credential_row = _row_maker(CREDENTIAL)
 
 
 def execution_of(row: Row) -> ExecutionRecord:
@@ -155,6 +158,11 @@ def notice_of(row: Row) -> NoticeRecord:
     """The record in a row of NOTICE columns."""
     facts = _facts(NOTICE, row)
     return NoticeRecord(**{**facts, "status": _known(NoticeStatus, facts["status"])})
+
+
+def credential_of(row: Row) -> CredentialRecord:
+    """The record in a row of CREDENTIAL columns."""
+    return CredentialRecord(**_facts(CREDENTIAL, row))
 
 
 def _facts(columns: tuple[str, ...], row: Row) -> dict[str, Any]:

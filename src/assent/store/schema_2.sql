@@ -5,7 +5,8 @@ CREATE TABLE people (
     roles       TEXT,
     contacts    TEXT,
     created_at  REAL NOT NULL,
-    disabled_at REAL
+    disabled_at REAL,
+    access      TEXT NOT NULL
 ) STRICT;
 
 -- Who stands in for whom, and until when. Few rows, read all at once.
@@ -115,3 +116,26 @@ CREATE INDEX notices_due ON notices (channel, due_at) WHERE status = 'pending';
 
 -- The few that are not sent are found without reading all that were.
 CREATE INDEX notices_unsent ON notices (status) WHERE status <> 'sent';
+
+-- What people and programs show in order to be let in; of their secrets there are only digests.
+CREATE TABLE credentials (
+    id           TEXT PRIMARY KEY,
+    kind         TEXT NOT NULL CHECK (kind IN ('token', 'session', 'ticket', 'link', 'message')),
+    digest       TEXT NOT NULL UNIQUE,
+    person       TEXT NOT NULL,
+    scopes       TEXT,
+    name         TEXT NOT NULL,
+    approval_id  TEXT,
+    created_at   REAL NOT NULL,
+    expires_at   REAL,
+    last_seen_at REAL,
+    used_at      REAL,
+    revoked_at   REAL
+) STRICT;
+CREATE INDEX credentials_expiring ON credentials (expires_at);
+
+-- Random bytes that sign what this store gives out, each made once.
+CREATE TABLE secrets (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT;

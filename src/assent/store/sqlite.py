@@ -1,15 +1,16 @@
 """The store on one SQLite file, shared by the processes of one machine: executions, journals, inboxes, approvals.
 
-People, holds and notices have modules of their own, which it inherits, as it does the file that all of them are in.
+People, credentials, holds and notices have modules of their own, which it inherits, as it does the file that all of them are in.
 """
 
 # ruff: noqa: S608 - only our own words are put together to statements; values are bound
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
+from assent.codec import to_json
 from assent.errors import StoreCorrupt, UsageError
 from assent.store import rows
 from assent.store.buckets import nanoseconds, take_token
@@ -17,8 +18,10 @@ from assent.store.commits import write_commit
 from assent.store.decisions import write_decision
 from assent.store.holds import SqliteLedger
 from assent.store.inbox import UNFINISHED, deliver
+from assent.store.keyring import SqliteCredentials
 from assent.store.notices import SqliteOutbox
 from assent.store.people import SqliteDirectory
+from assent.store.pruning import SqliteRetention
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -37,13 +40,18 @@ from assent.store.writer import Transaction
 EXECUTIONS = rows.select(rows.EXECUTION, "executions")
 APPROVALS = rows.select(rows.APPROVAL, "approvals")
 MESSAGES = rows.select(rows.MESSAGE, "inbox")
+ASKED_OF = (
+    "EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(request) THEN request END, '$.approvers') AS asked"
+    " WHERE lower(asked.value) IN (SELECT lower(value) FROM json_each(?)))"
+)
+PLACE = "(SELECT created_at, rowid FROM approvals WHERE id = ?)"
 EVENTS = rows.select(rows.EVENT, "journal")
 # Its words are those of the partial index `executions_due`.
 FREE = "name = ? AND version = ? AND owner IS NULL AND wake_at IS NOT NULL"
 CLAIM = "UPDATE executions SET owner = ?, status = 'running', wake_at = NULL WHERE id = ?"
 
 
-class SqliteStore(SqliteDirectory, SqliteLedger, SqliteOutbox):
+class SqliteStore(SqliteCredentials, SqliteDirectory, SqliteLedger, SqliteOutbox, SqliteRetention):
     """Keeps everything in the file that `url` names; `sqlite://` keeps it in memory, for as long as the store is open.
 
     `synchronous` is SQLite's own word for what survives a power cut; below FULL the last commits may not. A file that
@@ -107,6 +115,7 @@ class SqliteStore(SqliteDirectory, SqliteLedger, SqliteOutbox):
             ("created_at >= ?", query.since),
             ("cause = ?", query.cause),
             ("parent_id = ?", query.parent_id),
+            ("instr(lower(arguments), lower(?))", query.text),
             (older, query.before),
         )
         sql = f"{EXECUTIONS} {where} ORDER BY created_at DESC, id DESC LIMIT ?"
@@ -156,6 +165,10 @@ class SqliteStore(SqliteDirectory, SqliteLedger, SqliteOutbox):
         sql = f"{EVENTS} {where} ORDER BY seq LIMIT ?"
         return [Event._make(row) for row in self._read(sql, *values, limit)]
 
+    async def last_seq(self) -> int:
+        found: int = self._read("SELECT coalesce(max(seq), 0) FROM journal")[0][0]
+        return found
+
     async def sealed(self, execution_id: str) -> dict[int, str]:
         return dict(self._read("SELECT op, text FROM sealed WHERE execution_id = ?", execution_id))
 
@@ -194,12 +207,27 @@ class SqliteStore(SqliteDirectory, SqliteLedger, SqliteOutbox):
         return rows.approval_of(found[0]) if found else None
 
     async def approvals(
-        self, status: ApprovalStatus | None = None, execution_id: str | None = None, limit: int = 100
+        self,
+        status: ApprovalStatus | None = None,
+        execution_id: str | None = None,
+        limit: int = 100,
+        *,
+        approvers: Collection[str] | None = None,
+        action: str | None = None,
+        after: str | None = None,
+        newest: bool = False,
     ) -> list[ApprovalRecord]:
         # The plus keeps SQLite from going through all open approvals for those of one execution.
         by_status = "status = ?" if execution_id is None else "+status = ?"
-        where, values = rows.where((by_status, status), ("execution_id = ?", execution_id))
-        found = self._read(f"{APPROVALS} {where} ORDER BY created_at, rowid LIMIT ?", *values, limit)
+        where, values = rows.where(
+            (by_status, status),
+            ("execution_id = ?", execution_id),
+            (ASKED_OF, None if approvers is None else to_json(list(approvers))),
+            ("CASE WHEN json_valid(request) THEN request ->> '$.action' END = ?", action),
+            (f"(created_at, rowid) {'<' if newest else '>'} {PLACE}", after),
+        )
+        order = "created_at DESC, rowid DESC" if newest else "created_at, rowid"
+        found = self._read(f"{APPROVALS} {where} ORDER BY {order} LIMIT ?", *values, limit)
         return [rows.approval_of(row) for row in found]
 
     async def verdicts(self, approval_id: str) -> list[VerdictRecord]:

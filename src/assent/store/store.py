@@ -1,9 +1,10 @@
 """The port to whatever keeps executions, journals and approvals."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, Self
 
+from assent.store.credentials import Credentials
 from assent.store.directory import Directory
 from assent.store.ledger import Ledger
 from assent.store.outbox import Outbox
@@ -19,9 +20,10 @@ from assent.store.records import (
     WorkerRecord,
     Workflow,
 )
+from assent.store.retention import Retention
 
 
-class Store(Directory, Ledger, Outbox, Protocol):
+class Store(Credentials, Directory, Ledger, Outbox, Retention, Protocol):
     """Keeps executions, their journals and their approvals, and all that governance knows.
 
     `tests/conformance/store_suite.py` states its behaviour.
@@ -97,6 +99,10 @@ class Store(Directory, Ledger, Outbox, Protocol):
         """The events of all executions with `seq` > `after`, in order. `type` may end in `*` for a prefix."""
         ...
 
+    async def last_seq(self) -> int:
+        """The `seq` of the last event there is; 0 if there is none."""
+        ...
+
     async def sealed(self, execution_id: str) -> dict[int, str]: ...
 
     async def blob(self, digest: str) -> str:
@@ -122,9 +128,21 @@ class Store(Directory, Ledger, Outbox, Protocol):
     async def approval(self, approval_id: str) -> ApprovalRecord | None: ...
 
     async def approvals(
-        self, status: ApprovalStatus | None = None, execution_id: str | None = None, limit: int = 100
+        self,
+        status: ApprovalStatus | None = None,
+        execution_id: str | None = None,
+        limit: int = 100,
+        *,
+        approvers: Collection[str] | None = None,
+        action: str | None = None,
+        after: str | None = None,
+        newest: bool = False,
     ) -> list[ApprovalRecord]:
-        """Approvals, oldest first."""
+        """Approvals, oldest first, or newest first.
+
+        `approvers` keeps those that are asked of any of these, as they stand in the request but for the case of plain
+        letters; `action` those for actions of that name. `after`: only those that come after the one of that id.
+        """
         ...
 
     async def verdicts(self, approval_id: str) -> list[VerdictRecord]:
@@ -149,6 +167,12 @@ class Store(Directory, Ledger, Outbox, Protocol):
 
     async def admit(self, key: str, *, rate: float, burst: int, now: float) -> float:
         """Take a token from a bucket of `burst` that refills by `rate` a second. 0: taken; else seconds to wait."""
+        ...
+
+    # counting
+
+    async def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """How many `executions`, `approvals` and `notices` there are, by status. Reads them all, beside other work."""
         ...
 
     # watching

@@ -25,7 +25,8 @@ class Route:
 
     `access` is the least that somebody must be; PUBLIC is open to all. A token must also carry `scope`, if there is
     one. `body`, `query` and `answers` are pydantic models: the OpenAPI document is made of them, and handlers read
-    with them. Pages are not in that document, answer errors in HTML, and send those who are not signed in to sign in.
+    with them. `own`: also open to people who see nothing but what is asked of them (`Identity.sees_all`); its handler
+    shows them no more, while routes without it are closed to them. Pages are not in that document, answer errors in HTML, and send those who are not signed in to sign in.
     """
 
     method: Method
@@ -41,4 +42,5 @@ class Route:
     answers: Mapping[int, type[BaseModel] | None] = field(default_factory=_no_answers)  # None: without a JSON body
     media_type: str = "application/json"  # of its answers
     page: bool = False
+    own: bool = False
     has_etag: bool = False  # answers 304 to If-None-Match

@@ -1,0 +1,206 @@
+"""The shapes of what programs send to `/api/v1`."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from assent.store import ApprovalStatus, NoticeStatus, Status
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+Prose = Annotated[str, StringConstraints(max_length=10_000)]
+Cursor = Annotated[str, Field(max_length=200, description="`next` of the page before; an unknown one gives no items.")]
+Said = Literal["approve", "reject", "revoke"]
+AccessName = Literal["", "viewer", "approver", "operator", "admin"]
+
+
+class Sent(BaseModel):
+    """What is sent: nothing that is unknown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Paged(Sent):
+    """The page that is asked for."""
+
+    limit: int = Field(50, ge=1, le=500, description="How many items at most.")
+    cursor: Cursor | None = None
+
+
+# Executions
+
+
+class ExecutionFilter(Paged):
+    """Which executions to list."""
+
+    status: Status | None = None
+    name: Text | None = None
+    cause: Text | None = Field(None, description="Why it failed: error, denied, rejected, expired, refused ...")
+    text: Text | None = Field(None, description="Somewhere in its arguments.")
+    parent_id: Text | None = None
+    since: AwareDatetime | None = Field(None, description="Created at or after.")
+
+
+class EventFilter(Sent):
+    """Which events of one execution to list."""
+
+    limit: int = Field(200, ge=1, le=1000)
+    after: int = Field(0, ge=0, le=2**53, description="Only events with a greater `seq`.")
+
+
+class StreamFilter(Sent):
+    """Which events to be told of."""
+
+    after: int | None = Field(None, ge=0, le=2**53, description="Only events with a greater `seq`; none: from now on.")
+    type: Text | None = Field(None, description="Of events; may end in `*`: `policy.approval.*`.")
+
+
+class StartHeaders(BaseModel):
+    """Headers of a start."""
+
+    idempotency_key: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")] | None = Field(
+        None,
+        alias="Idempotency-Key",
+        description="The same key with the same body returns the execution that it started before.",
+    )
+
+
+class Start(Sent):
+    """An execution to start."""
+
+    name: Text = Field(description="Of a workflow or governed function that the server knows.")
+    version: int | None = Field(None, ge=1, le=2**31, description="None: the newest.")
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, description="By parameter name.")
+
+
+class Cancel(Sent):
+    """Why an execution is cancelled."""
+
+    reason: Prose = ""
+
+
+class Signal(Sent):
+    """A message to an execution."""
+
+    name: Text
+    value: JsonValue = None
+
+
+class Resolve(Sent):
+    """What has become of an effect in doubt."""
+
+    done: bool = Field(description="Whether it has happened.")
+    result: JsonValue = Field(None, description="What it returned, if it has.")
+    step: Annotated[str, StringConstraints(max_length=200)] = Field("", description="Which one, if there are several.")
+
+
+# Approvals
+
+
+class ApprovalFilter(Paged):
+    """Which approvals to list."""
+
+    view: Literal["mine", "all", "overdue"] = Field(
+        "mine", description="mine: open and waiting for you; all; overdue: open, and people were to be reminded already."
+    )
+    status: ApprovalStatus | None = Field(None, description="With view=all; none: every status.")
+    action: Text | None = None
+    execution_id: Text | None = None
+    newest: bool = Field(False, description="Newest first; else oldest first.")
+
+
+class Verdict(Sent):
+    """What whoever sends it says on an approval."""
+
+    decision: Said
+    reason: Prose = ""
+    changes: dict[Text, JsonValue] | None = Field(
+        None, description="New values by argument. The edited action passes every policy again, and is asked for anew."
+    )
+    conditions: list[Text] = Field(default_factory=list, max_length=20, description='As in "amount <= 20000".')
+
+
+class Verdicts(Sent):
+    """One verdict on several approvals."""
+
+    approval_ids: list[Text] = Field(min_length=1, max_length=200)
+    decision: Said
+    reason: Prose = ""
+    conditions: list[Text] = Field(default_factory=list, max_length=20)
+
+
+# Policies, mandates, people, notices
+
+
+class ActionToExplain(Sent):
+    """An action as somebody might want it."""
+
+    name: Text
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    requester: Text | None = None
+    roles: list[Text] = Field(default_factory=list, max_length=100, description="Of the requester.")
+    labels: list[Text] = Field(default_factory=list, max_length=100)
+    risk: Literal["", "low", "medium", "high", "critical"] = ""
+    at: AwareDatetime | None = Field(None, description="None: now.")
+
+
+class MandateFilter(Paged):
+    """Which mandates to list."""
+
+    action: Text | None = None
+
+
+class MandateToAsk(Sent):
+    """One approval of a bounded series of actions, to be asked for."""
+
+    action: Text
+    approvers: list[Text] = Field(min_length=1, max_length=100)
+    until: AwareDatetime
+    count: int | None = Field(None, ge=1, le=1_000_000)
+    total: Decimal | None = Field(None, gt=0, lt=10**12, max_digits=18, decimal_places=6)
+    amount: Text = Field("amount", description="The argument that counts against the total.")
+    only: list[Text] = Field(default_factory=list, max_length=20, description='As in "supplier == \\"acme\\"".')
+    quorum: int | Literal["all"] = Field(1, description="How many must approve.")
+    require_reason: bool = False
+    title: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class PersonToSave(Sent):
+    """Who somebody is."""
+
+    name: Annotated[str, StringConstraints(max_length=200)] = ""
+    roles: list[Text] = Field(default_factory=list, max_length=100)
+    contacts: dict[Text, Text] = Field(default_factory=dict, description="Addresses by kind of channel.")
+    access: AccessName | None = Field(None, description="None: as it was.")
+
+
+class Delegate(Sent):
+    """Somebody to stand in for whoever sends it, or for another."""
+
+    to: Text
+    until: AwareDatetime
+    since: AwareDatetime | None = None
+    delegator: Text | None = Field(None, description="None: yourself. Others are for administrators.")
+    is_away: bool = Field(False, description="The delegator is told of nothing meanwhile.")
+    reason: Prose = ""
+
+
+class DelegationFilter(Sent):
+    """Which delegations to list."""
+
+    all: bool = Field(False, description="Also those that are over.")
+
+
+class NoticeFilter(Paged):
+    """Which notices to list."""
+
+    status: NoticeStatus | None = None
+    approval_id: Text | None = None
+
+
+class StatisticsFilter(Sent):
+    """Of which verdicts to give statistics."""
+
+    since: AwareDatetime | None = None
+
+
