@@ -17,8 +17,8 @@ STALE := $(shell test -x $(BIN)/python || echo stale)
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
 
-demo: .venv/core.stamp ## run the main example: an approval that outlives a crash
-	@$(BIN)/python examples/financial_approval_system.py $(ARGS)
+demo: .venv/demo.stamp ## run the main example over HTTP: approvals that outlive crashes; INTERACTIVE=1: you decide
+	@$(BIN)/python examples/financial_approval_system.py $(if $(INTERACTIVE),--interactive) $(ARGS)
 
 test: .venv/dev.stamp ## run the tests in parallel, each workflow also replayed after every step
 	@$(BIN)/python -m pytest -n auto --replay-check $(ARGS)
@@ -46,6 +46,7 @@ clean: ## remove .venv, caches and builds
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/core.stamp: EXTRAS :=
+.venv/demo.stamp: EXTRAS := [notify,web]
 .venv/dev.stamp: EXTRAS := [dev]
 .venv/bench.stamp: EXTRAS := [bench]
 

@@ -1,14 +1,14 @@
-"""Wire transfers that need a person's consent, outlive `kill -9`, and happen exactly once.
+"""Wire transfers that need a person's consent, outlive `kill -9`, and happen exactly once. Served over HTTP.
 
     python examples/financial_approval_system.py                                  the show, on a store that it removes
     python examples/financial_approval_system.py --store sqlite:///transfers.db   the show, on a store to look into
+    python examples/financial_approval_system.py --interactive                    the server, for you to decide
 
 The show stands in `financial_approval_show.py`. It starts the processes of this file, kills some, and prints what the
-store and the bank's ledger say. They also run by hand, each in a terminal of its own:
+clients were answered, what the approvers were sent, and what the store and the bank's ledger say. By hand:
 
-    python examples/financial_approval_system.py worker
-    python examples/financial_approval_system.py client 50000 "BigCorp Industries" 987-654-3210
-    python examples/financial_approval_system.py approver cfo@company.com APPROVAL "invoice checked"
+    assent serve examples/financial_approval_system.py --as you@company.com       prints a link to sign in with
+    assent worker examples/financial_approval_system.py                           beside it, on the same store
 """
 
 import asyncio
@@ -17,12 +17,14 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from assent import (
     NOT_DONE,
@@ -32,18 +34,30 @@ from assent import (
     AuditPolicy,
     Principal,
     Runtime,
-    SystemClock,
     ValidationPolicy,
-    VerdictRefused,
     WorkerSettings,
     acting_as,
     execution,
     govern,
     idempotency_key,
 )
+from assent.notify import Channel, EmailChannel, SlackChannel
+from assent.web.access import Access, identity_of
+from assent.web.bodies import body_of
+from assent.web.desk import desk_of
+from assent.web.routing import Route
+from assent.web.settings import WebSettings
 
 STORE = os.environ.get("ASSENT_STORE", "sqlite:///transfers.db")
 LEDGER = Path(os.environ.get("BANK_LEDGER", "transfers.ledger.jsonl"))
+
+
+class Order(BaseModel):
+    """What a client sends."""
+
+    amount: Decimal
+    recipient: str
+    account_number: str
 
 
 @dataclass(frozen=True)
@@ -118,57 +132,55 @@ async def large_wire_transfer(amount: Decimal, recipient: str, account_number: s
     return await send(amount, recipient, account_number)
 
 
-async def client(amount: str, recipient: str, account_number: str) -> None:
-    """What a web handler does: call the function, and answer with what comes of it."""
-    transfer = quick_wire_transfer if Decimal(amount) < 10_000 else large_wire_transfer
-    async with Runtime(STORE, worker=False):
-        began = time.perf_counter()
-        with acting_as(Principal("treasury@company.com")):
-            try:
-                status, body = 200, asdict(await transfer(Decimal(amount), recipient, account_number))
-            except ApprovalPending as pending:
-                status = pending.http_status
-                body = {
-                    "status": "awaiting_approval",
-                    "execution_id": pending.execution_id,
-                    "poll_url": pending.poll_url,
-                }
-        tell(status=status, body=body, seconds=time.perf_counter() - began, at=SystemClock().now())
+# What is served: found at the top of this file by `assent serve`, and the runtime by `assent worker` too
 
 
-async def approver(who: str, approval_id: str, reason: str) -> None:
-    """What stands behind the link in an e-mail."""
-    async with Runtime(STORE, worker=False) as runtime:
+async def post_transfer(request: Request) -> JSONResponse:
+    """Call the governed function as whoever has shown a token, and answer with what comes of it.
+
+    What is raised otherwise (a denial, a rejection) becomes a problem document with its own status.
+    """
+    order = await body_of(request, Order)
+    transfer = quick_wire_transfer if order.amount < 10_000 else large_wire_transfer
+    with desk_of(request).runtime.ambient(), acting_as(Principal(identity_of(request).person)):
         try:
-            approval = await runtime.decide(approval_id, approver=who, decision="approve", reason=reason)
-            tell(status=approval.status, because=[])
-        except VerdictRefused as refused:
-            tell(status="refused", because=[refused.reason])
+            done = await transfer(order.amount, order.recipient, order.account_number)
+        except ApprovalPending as pending:
+            return awaiting(pending)
+    return JSONResponse({**asdict(done), "amount": str(done.amount)})
 
 
-async def worker() -> None:
-    """Finishes what others have started, until it is told to stop."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # So short a lease lets the next worker take over from a dead one within about a second.
-    async with Runtime(STORE, settings=WorkerSettings(lease=1)):
-        tell(status="ready")
-        await stop.wait()
+def awaiting(pending: ApprovalPending) -> JSONResponse:
+    body = {
+        "status": "awaiting_approval",
+        "execution_id": pending.execution_id,
+        "message": str(pending),
+        "poll_url": pending.poll_url,
+    }
+    return JSONResponse(body, pending.http_status, headers={"Location": pending.poll_url, "Retry-After": "1"})
 
 
-def tell(**facts: Any) -> None:
-    print(json.dumps(facts, default=str), flush=True)
+def channels() -> Sequence[Channel]:
+    """How approvers hear of it; without these settings nobody does, and they look into the inbox."""
+    found: list[Channel] = []
+    if "SMTP_PORT" in os.environ:
+        port = int(os.environ["SMTP_PORT"])
+        found.append(EmailChannel(host="127.0.0.1", port=port, security="none", sender="Assent <assent@company.com>"))
+    if "SLACK_URL" in os.environ:
+        found.append(SlackChannel(token="xoxb-demo", channel="#treasury", base_url=os.environ["SLACK_URL"]))
+    return found
 
 
-def main(arguments: list[str]) -> None:
-    roles: dict[str, Callable[..., Coroutine[Any, Any, None]]]
-    roles = {"client": client, "approver": approver, "worker": worker}
-    if not arguments or arguments[0] not in roles:
-        show = Path(__file__).with_name("financial_approval_show.py")
-        os.execv(sys.executable, [sys.executable, str(show), *arguments])
-    asyncio.run(roles[arguments[0]](*arguments[1:]))
+transfers = Route(
+    method="POST", path="/transfers", access=Access.OPERATOR, handler=post_transfer, name="post_transfer", body=Order
+)
+settings = WebSettings(slack_signing_secret=os.environ.get("SLACK_SIGNING_SECRET"))
+# So short a lease lets the next process take over from a dead one within about a second.
+runtime = Runtime(
+    STORE, channels=channels(), settings=WorkerSettings(lease=1), web_url=os.environ.get("ASSENT_BASE_URL")
+)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    show = Path(__file__).with_name("financial_approval_show.py")
+    os.execv(sys.executable, [sys.executable, str(show), *sys.argv[1:]])

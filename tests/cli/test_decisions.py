@@ -6,7 +6,8 @@ from tests.cli.conftest import Day, Shell, line_with
 def test_a_verdict_counts_once_and_only_from_those_who_are_asked(assent: Shell) -> None:
     started = assent.read("run", "app.py:wire_transfer", '{"amount": 5, "recipient": "Acme"}', "--as", "alice", code=75)
     (approval,) = started["approvals"]
-    assert "alice is not an approver" in assent.error("approve", approval, "--as", "alice", code=5)
+    assert "alice asked for" in assent.error("approve", approval, "--as", "alice", code=5)
+    assert "bob is not an approver" in assent.error("approve", approval, "--as", "bob", code=5)
     said = assent("approve", approval[:8], "--as", "cfo@company.com", "--reason", "Budget is fine")
     assert f"Approval {approval} is granted." in said
     assert "when there is a worker that has wire_transfer version 1" in said
@@ -14,6 +15,7 @@ def test_a_verdict_counts_once_and_only_from_those_who_are_asked(assent: Shell) 
     (shown,) = assent.read("approvals", "--status", "granted")
     assert [(one["approver"], one["refusal"] is None) for one in shown["verdicts"]] == [
         ("alice", False),
+        ("bob", False),
         ("cfo@company.com", True),
         ("cfo@company.com", False),
     ]
@@ -37,8 +39,8 @@ def test_a_rejection_ends_the_execution(assent: Shell) -> None:
 
 
 def test_whoever_decides_must_be_named(day: Day) -> None:
-    assert "Missing option '--as'" in day.shell.error("approve", day.approval, code=2)
-    assert "Missing option '--as'" in day.shell.error("reject", day.approval, code=2)
+    for command in ("approve", "reject", "revoke"):
+        assert "Missing option '--as'" in day.shell.error(command, day.approval, code=2)
 
 
 def test_a_signal_is_kept_until_a_worker_comes(assent: Shell) -> None:

@@ -109,6 +109,15 @@ def test_explain_says_which_policy_and_why(shop: Shell) -> None:
     assert shop.read("policy", "explain", "policies.yaml", "action.json", "--env", "test")["outcome"] == "allow"
 
 
+def test_explain_shows_hostile_names_harmlessly(shop: Shell) -> None:
+    change(shop, "- name: large\n", '- name: "large \\e[2J\\u202e"\n')
+    change(shop, "{large: {enabled: false}}", "{}")
+    change(shop, "    by: large\n", "")
+    shown = shop("policy", "explain", "policies.yaml", "action.json")
+    assert "large \\x1b[2J\\u202e" in shown
+    assert not {"\x1b", "\u202e"} & set(shown)
+
+
 def test_explain_looks_at_a_moment(shop: Shell) -> None:
     change(shop, "when: args.amount > 1000", "when: now.getFullYear() > 2029")
     arguments = ("policy", "explain", "policies.yaml", "action.json", "--at")

@@ -7,13 +7,25 @@ import pytest
 
 from tests.cli.conftest import Day, Shell
 
-READING = [["executions"], ["approvals"], ["show", "x"], ["events", "x"], ["doctor"], ["replay", "x", "app.py"]]
+READING = [
+    ["executions"],
+    ["approvals"],
+    ["approvals", "stats"],
+    ["users", "list"],
+    ["mandates", "list"],
+    ["show", "x"],
+    ["events", "x"],
+    ["doctor"],
+    ["replay", "x", "app.py"],
+]
 WRITING = [
     ["approve", "x", "--as", "a"],
     ["reject", "x", "--as", "a"],
     ["signal", "x", "s"],
     ["cancel", "x"],
     ["resolve", "x", "--not-done"],
+    ["revoke", "x", "--as", "a"],
+    ["users", "add", "x"],
 ]
 
 
@@ -157,7 +169,7 @@ def test_nothing_that_is_stored_reaches_the_terminal_as_an_order(assent: Shell) 
     execution = assent.read("executions")[0]["id"]
     refused = assent.run("approve", assent.read("approvals")[0]["id"], "--as", odd, "--reason", odd, code=5)
     printed = [done.stdout, done.stderr, refused.stderr]
-    reading = (["executions"], ["approvals"], ["show", execution], ["events", execution])
+    reading = (["executions"], ["approvals"], ["show", execution], ["events", execution], ["approvals", "stats"])
     printed += [assent(*command, *form) for form in ([], ["--json"]) for command in reading]
     printed.append(assent.run("signal", execution, odd, odd, code=2).stderr)
     printed.append(assent("signal", execution, odd, "1"))

@@ -10,6 +10,7 @@ from assent.store import (
     ApprovalStatus,
     Change,
     Commit,
+    CredentialRecord,
     DelegationRecord,
     Event,
     ExecutionRecord,
@@ -48,6 +49,12 @@ def event(execution_id: str = "e1", type: str = "step.completed", at: float = NO
 
 def signal(execution_id: str = "e1", name: str = "go", **facts: Any) -> Message:
     return Message(execution_id=execution_id, kind="signal", name=name, at=NOW, **facts)
+
+
+def credential(credential_id: str = "c1", **facts: Any) -> CredentialRecord:
+    """A token of ann's that never expires."""
+    given: Mapping[str, Any] = {"kind": "token", "person": "ann", "created_at": NOW}
+    return CredentialRecord(id=credential_id, **{**given, "digest": f"digest of {credential_id}", **facts})
 
 
 def digest_of(request: str) -> str:

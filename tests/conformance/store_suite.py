@@ -8,6 +8,7 @@ import pytest
 
 from assent.errors import ExecutionConflict, LeaseLost, PermitRefused, StoreCorrupt, StoreError
 from assent.store import Change, Event, ExecutionQuery, Status, Store, Workflow
+from tests.conformance.store_credentials import CredentialsSuite
 from tests.conformance.store_governance import GovernanceSuite
 from tests.conformance.store_ledger import LedgerSuite
 from tests.conformance.store_outbox import OutboxSuite
@@ -28,9 +29,10 @@ from tests.conformance.store_records import (
     types,
     worker,
 )
+from tests.conformance.store_retention import RetentionSuite
 
 
-class StoreSuite(GovernanceSuite, DirectorySuite, LedgerSuite, OutboxSuite):
+class StoreSuite(CredentialsSuite, GovernanceSuite, DirectorySuite, LedgerSuite, OutboxSuite, RetentionSuite):
     """For one store. One that several processes may open inherits `SharedStoreSuite` instead."""
 
     @pytest.fixture

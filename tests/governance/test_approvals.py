@@ -148,17 +148,19 @@ def test_case_counts_except_in_plain_mail_addresses() -> None:
     assert person("\N{KELVIN SIGN}im@x") != person("kim@x")
 
 
-def test_how_a_letter_is_put_together_and_blanks_around_it_make_no_other_person() -> None:
+def test_how_a_letter_is_put_together_makes_no_other_person() -> None:
     assert person("jose\N{COMBINING ACUTE ACCENT}@x") == person("jos\N{LATIN SMALL LETTER E WITH ACUTE}@x")
-    assert person(" Ana@Company.com\t") == ANA
 
 
-@pytest.mark.parametrize("spelling", ["José@X.org", "JOSÉ@x.org", "jose\N{COMBINING ACUTE ACCENT}@x.org ", "ＪＯＳÉ@x.org"])
+@pytest.mark.parametrize(
+    "spelling", ["José@X.org", "JOSÉ@x.org", "jose\N{COMBINING ACUTE ACCENT}@x.org ", "ＪＯＳÉ@x.org"]
+)
 def test_whoever_may_not_decide_may_not_in_any_spelling(spelling: str) -> None:
     request = replace(REQUEST, approvers=("josé@x.org", ANA), requester=spelling)
     assert request.is_own_request_of("josé@x.org")
     assert request.electorate == (ANA,)
     assert replace(request, requester=None, excluded=(spelling,)).electorate == (ANA,)
+    assert replace(REQUEST, approvers=("Bob", ANA), requester="bob").electorate == (ANA,)
 
 
 @pytest.mark.parametrize("name", ["Role:finance", " role:finance", "role:", "role: finance", "ROLE:finance"])

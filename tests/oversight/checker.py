@@ -14,7 +14,7 @@ from assent.codec import from_json
 from assent.store import MILLIONTHS, Event
 from assent.testing import Ledger
 from tests.oversight.crowd import ROLES, Spell
-from tests.oversight.scenes import ALL, BUDGET, EFFECTS, NEEDS, Need
+from tests.oversight.scenes import ALL, BUDGET, EFFECTS, NEEDS, THROTTLE, Need
 
 FUNCTIONS = {each.name: each for each in ALL}
 MARGIN = 0.05  # seconds: clocks are read before what they time is written
@@ -27,6 +27,7 @@ class Vote(NamedTuple):
     seat: str  # an entry, or "role:finance for lea@x.org"
     at: float
     reason: str
+    conditions: tuple[str, ...] = ()
 
     @property
     def entry(self) -> str:
@@ -66,7 +67,8 @@ class Asked:
         if facts["decision"] == "revoke":
             self.votes.pop(who, None)
         elif facts["decision"] == "approve" and facts.get("counts", True):
-            self.votes[who] = Vote(who, facts.get("seat", who), event.at, facts["reason"])
+            conditions = tuple(facts.get("conditions", ()))
+            self.votes[who] = Vote(who, facts.get("seat", who), event.at, facts["reason"], conditions)
 
 
 class Effect(NamedTuple):
@@ -190,7 +192,11 @@ def met(journal: Journal, effect: Effect, need: Need, named: Mapping[str, Asked]
         assert need.silence, f"{effect} was granted by silence"
         return Counter({"silence": 1})
     assert is_enough(need, list(asked.votes.values())), f"{effect} does not have {need}: {asked.votes}"
-    return Counter(kind for vote in asked.votes.values() for kind in kinds(journal, need, vote, asked.requester))
+    for vote in asked.votes.values():
+        bounds = [Decimal(one.removeprefix("amount <= ")) for one in vote.conditions]
+        assert all(effect.amount <= bound for bound in bounds), f"{effect} is beyond what was agreed to: {vote}"
+    seen = Counter(kind for vote in asked.votes.values() for kind in kinds(journal, need, vote, asked.requester))
+    return seen + Counter({"conditional": sum(bool(vote.conditions) for vote in asked.votes.values())})
 
 
 def is_enough(need: Need, votes: Sequence[Vote]) -> bool:
@@ -207,6 +213,7 @@ def kinds(journal: Journal, need: Need, vote: Vote, requester: str | None) -> li
     entry = vote.entry
     assert entry in need.entries, f"{vote} is for no seat of {need}"
     assert requester not in {vote.who, vote.holder}, f"{vote} is that of the requester"
+    assert not {vote.who, vote.holder} & set(need.barred), f"{vote} is that of somebody excluded"
     if entry.startswith("role:"):
         assert entry.removeprefix("role:") in ROLES[vote.holder], f"{vote}: {vote.holder} has not that role"
     else:
@@ -244,7 +251,7 @@ def mandated(journal: Journal, effect: Effect, need: Need, mandates: Sequence[st
 
 
 def check_bounds(journal: Journal, effects: Sequence[Effect], seen: Counter[str]) -> None:
-    """No budget and no mandate gave more than it had."""
+    """No budget, no rate limit and no mandate gave more than it had."""
     spent: dict[str, Decimal] = defaultdict(Decimal)
     drawn: dict[str, list[int]] = defaultdict(list)
     for effect in effects:
@@ -253,6 +260,9 @@ def check_bounds(journal: Journal, effects: Sequence[Effect], seen: Counter[str]
         for key, amount in effect.permit.get("holds", {}).items():
             if key.startswith("mandate:"):
                 drawn[key.removeprefix("mandate:")].append(amount)
+    hasty = [effect.at for effect in effects if effect.name == "throttled"]
+    # What has flowed back meanwhile could be used again.
+    assert len(hasty) <= THROTTLE * (1 + (max(hasty) - min(hasty)) / 3600) + 3, "the rate limit was passed"
     assert max(spent.values()) <= BUDGET, f"a budget of {BUDGET} was overspent: {spent}"
     seen["budget nearly used up"] += sum(each > BUDGET * Decimal("0.8") for each in spent.values())
     for mandate_id, amounts in drawn.items():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from assent import (
@@ -12,6 +13,8 @@ from assent import (
     ApprovalStage,
     BudgetPolicy,
     Governed,
+    Preview,
+    RateLimitPolicy,
     SequentialApprovalPolicy,
     ValidationPolicy,
     govern,
@@ -19,11 +22,13 @@ from assent import (
     policy,
 )
 from assent.codec import to_json
+from assent.policies import load_policies
 from assent.testing import Ledger
 
 EFFECTS: Final = "effects.jsonl"
 FINANCE, LEGAL = "role:finance", "role:legal"
 BUDGET: Final = Decimal(6000)
+THROTTLE: Final = 100  # calls at once; fewer than there are
 SOON: Final = 0.8  # seconds until what nobody decides lapses
 
 
@@ -128,6 +133,26 @@ async def checked(case: int, amount: Decimal, supplier: str) -> str:
     return happen("checked", case, amount, supplier)
 
 
+async def shown(action: Action) -> Preview:
+    return Preview.table([{"supplier": action.supplier, "after": action.amount}])
+
+
+@govern(ApprovalPolicy(["ann@x.org", "cfo@x.org"], on_preview_error="deny"), preview=shown, verify=look_up)
+async def previewed(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("previewed", case, amount, supplier)
+
+
+@govern([RateLimitPolicy(THROTTLE, "1h"), ApprovalPolicy([LEGAL], auto_approve=is_small)], verify=look_up)
+async def throttled(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("throttled", case, amount, supplier)
+
+
+@govern(load_policies(Path(__file__).with_name("rules.yaml")), verify=look_up)
+async def by_file(case: int, amount: Decimal, supplier: str) -> str:
+    return happen("by_file", case, amount, supplier)
+
+
+# As many as have no divisor in common with the numbers by which cases get their suppliers and fail.
 ALL: Final[Sequence[Governed[Any, Any]]] = (
     quorum_of_two,
     in_stages,
@@ -139,6 +164,9 @@ ALL: Final[Sequence[Governed[Any, Any]]] = (
     lapsing,
     two_at_once,
     checked,
+    previewed,
+    throttled,
+    by_file,
 )
 
 
@@ -151,6 +179,7 @@ class Need:
     stage: int = 1
     quorum: int = 1
     each: bool = False
+    barred: tuple[str, ...] = ()  # whose consent never does
     silence: bool = False  # nobody having objected is consent as well
     reason: bool = False
 
@@ -166,4 +195,7 @@ NEEDS: Final[dict[str, Callable[[Decimal], list[Need]]]] = {
     "lapsing": lambda _: [Need("approval", ("ann@x.org",))],
     "two_at_once": lambda _: [Need("money", ("ann@x.org", "bob@x.org")), Need("law", (LEGAL,), reason=True)],
     "checked": lambda _: [],
+    "previewed": lambda _: [Need("approval", ("ann@x.org", "cfo@x.org"))],
+    "throttled": lambda amount: [] if amount < 100 else [Need("approval", (LEGAL,))],
+    "by_file": lambda amount: [] if amount < 100 else [Need("large", (FINANCE, "cfo@x.org"), barred=("fay@x.org",))],
 }

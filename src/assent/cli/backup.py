@@ -32,7 +32,9 @@ def backup(screen: Screen, url: str | None, where: str, *, keep: int | None, as_
             }
         )
         return
-    screen.say(f"{location} is copied to {copy.path}: {size(copy.bytes)}, {copy.executions} executions, read back whole.")
+    screen.say(
+        f"{location} is copied to {copy.path}: {size(copy.bytes)}, {copy.executions} executions, read back whole."
+    )
     for each in gone:
         screen.say(f"{each} is removed.")
 

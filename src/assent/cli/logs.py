@@ -12,10 +12,12 @@ from assent.engine import current, step_scope
 # What the commands themselves tell of; the only one of Assent's loggers of which people are told more than trouble.
 TELLER: Final = logging.getLogger("assent.work")
 
-# Whatever lets somebody in: tokens, and what stands in headers. The rest of the line stays.
+# Whatever lets somebody in: tokens, what stands in headers, links, passwords in URLs. The rest of the line stays.
 SECRETS: Final = (
     re.compile(r"\bassent_[A-Za-z0-9-]+_[A-Za-z0-9_-]{8,}"),
     re.compile(r"(?i)\b(?:bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"),
+    re.compile(r"(?<=/sign-in/)[^/\s\"']{8,}"),
+    re.compile(r"(?<=/decide/)[^/\s\"']{8,}"),
     re.compile(r"(?i)(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
 )
 BLANK: Final = "[redacted]"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from assent.cli import operation, oversight
+from assent.cli import access, operation, oversight
 from assent.cli.options import DECIDE, LOOK, MEND, RUN, Id, Json, Limit, Reason, Url, Who, error_screen, finish, screen
 from assent.errors import AssentError
 
@@ -143,6 +143,8 @@ app.command(rich_help_panel=DECIDE)(oversight.approve)
 app.command(rich_help_panel=DECIDE)(oversight.reject)
 app.command(rich_help_panel=DECIDE)(oversight.revoke)
 app.add_typer(oversight.users, name="users", rich_help_panel=DECIDE)
+app.add_typer(access.tokens, name="tokens", rich_help_panel=DECIDE)
+app.command("sign-in-link", rich_help_panel=DECIDE)(access.sign_in_link)
 app.add_typer(oversight.mandates, name="mandates", rich_help_panel=DECIDE)
 
 

@@ -59,7 +59,8 @@ def serve(  # noqa: PLR0913 - one setting a line, as it is read
         typer.Option("--trust-proxy", metavar="ADDRESS", help="Of a reverse proxy that says who calls."),
     ] = None,
     who: Annotated[
-        str | None, typer.Option("--as", metavar="WHO", help="Print a sign-in link for this person.", show_default=False)
+        str | None,
+        typer.Option("--as", metavar="WHO", help="Print a sign-in link for this person.", show_default=False),
     ] = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Only serve; workers run elsewhere.")] = False,
     quiet: Quiet = False,

@@ -159,7 +159,7 @@ class Screen:
 
     def fields(self, pairs: Iterable[tuple[str, Text | str]]) -> None:
         """Print facts, one a line, with their names on the left; a fact without a name belongs to the one above."""
-        listed = [(name, plain(value) if isinstance(value, str) else value) for name, value in pairs]
+        listed = [(safe(name), plain(value) if isinstance(value, str) else value) for name, value in pairs]
         left = max((len(name) for name, _ in listed), default=0)
         for name, value in listed:
             self._hanging(Text(f"{GAP}{name.ljust(left)}{GAP}", style="dim"), value)

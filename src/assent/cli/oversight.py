@@ -189,6 +189,15 @@ def users_add(
         list[str] | None,
         typer.Option("--contact", metavar="KIND=ADDRESS", help="An address by kind of channel; may be given again."),
     ] = None,
+    access: Annotated[
+        str | None,
+        typer.Option(
+            "--access",
+            metavar="ACCESS",
+            help="To the web: viewer, approver, operator or admin; '' for only what is asked of them.",
+            show_default=False,
+        ),
+    ] = None,
     url: Url = None,
 ) -> int:
     """Add a person, or say anew who somebody is.
@@ -197,7 +206,7 @@ def users_add(
     """
     from assent.cli import users as room
 
-    return finish(room.add(screen(), url, person, name=name, roles=roles, contacts=contacts))
+    return finish(room.add(screen(), url, person, name=name, roles=roles, contacts=contacts, access=access))
 
 
 @users.command("list")

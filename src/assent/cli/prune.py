@@ -38,13 +38,13 @@ async def prune(
         facts = {"before": iso(before), "dry_run": dry_run, **asdict(gone)}
         screen.json(facts if dry_run else facts | {"credentials": credentials, "large_values": values})
         return
-    when = f"that ended before {local(before):%Y-%m-%d %H:%M:%S}"
+    when = f"Executions that ended before {local(before):%Y-%m-%d %H:%M:%S}"
     if dry_run:
-        screen.say(f"{gone.executions} executions {when} would be removed.")
+        screen.say(f"{when}: {gone.executions}. Nothing is removed.")
         return
-    screen.say(f"{gone.executions} executions {when} are removed: {gone.events} events, {gone.approvals} approvals.")
+    screen.say(f"{when}: {gone.executions} removed, with {gone.events} events and {gone.approvals} approvals.")
     if credentials or values:
-        screen.say(f"With them went {values} large values, and {credentials} credentials that had expired by then.")
+        screen.say(f"Besides: {credentials} credentials that had expired by then, {values} large values.")
 
 
 async def _forget_all(store: Store, before: float, archive: str | None) -> Forgotten:
@@ -60,7 +60,7 @@ async def _forget_all(store: Store, before: float, archive: str | None) -> Forgo
 
 
 async def _forget(store: Store, family: Sequence[str], before: float, keep: Archive | None) -> Forgotten | None:
-    documents = [await _document(store, id) for id in family]
+    documents = [await _document(store, each) for each in family]
     if keep is not None:
         keep(documents)
     ends = {each["execution"]["id"]: _last_seq(each) for each in documents if each["execution"] is not None}

@@ -28,6 +28,7 @@ async def add(
     name: str | None,
     roles: Sequence[str] | None,
     contacts: Sequence[str] | None,
+    access: str | None = None,
 ) -> None:
     """`assent users add`."""
     addresses = None if contacts is None else dict(_contact(each) for each in contacts)
@@ -40,8 +41,10 @@ async def add(
             name=known.name if known and name is None else name or "",
             roles=known.roles if known and roles is None else [each for each in roles or () if each],
             contacts=known.contacts if known and addresses is None else addresses,
+            access=access,
         )
-    screen.say(f"{record.id} is {'known anew' if known else 'added'}, {_roles_in_words(record)}.")
+    extent = f", with the access {record.access}" if record.access else ""
+    screen.say(f"{record.id} is {'known anew' if known else 'added'}, {_roles_in_words(record)}{extent}.")
 
 
 async def _known(store: Store, id: str) -> PersonRecord | None:
@@ -84,6 +87,7 @@ def _facts(record: PersonRecord, lent: Sequence[DelegationRecord]) -> dict[str, 
         "name": record.name,
         "roles": list(record.roles),
         "contacts": dict(record.contacts),
+        "access": record.access,
         "created_at": iso(record.created_at),
         "disabled_at": iso(record.disabled_at),
         "delegations": [
@@ -110,6 +114,8 @@ def _row(record: PersonRecord, lent: Sequence[DelegationRecord], now: float) -> 
 def _notes(record: PersonRecord, lent: Sequence[DelegationRecord], now: float) -> Iterator[str]:
     if record.disabled_at is not None:
         yield f"since {moment(record.disabled_at, now)}"
+    if record.access:
+        yield f"access {record.access}"
     for kind, address in record.contacts.items():
         yield f"{kind} {address}"
     for each in lent:

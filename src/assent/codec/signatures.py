@@ -11,7 +11,7 @@ from typing import Any, Optional, ParamSpecArgs, ParamSpecKwargs, Unpack, get_ar
 import typing_extensions
 from typing_extensions import TypedDict
 
-from assent.codec.text import digest
+from assent.codec.text import digest, to_json
 from assent.codec.values import LONGEST_NUMBER, Codec, scalars_of
 from assent.errors import CodecError
 
@@ -48,6 +48,19 @@ class Signature:
     def function(self) -> Callable[..., Any]:
         """Whose parameters they are."""
         return self._fn
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        return self._names
+
+    def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """JSON values by name as the parameters' own types, for `bind`; defaults are not filled in. Raises CodecError."""
+        hints = {name: self._annotations[name] for name in given if name in self._by_name}
+        return {
+            name: Codec(hints.get(name, Any), f"{name} of {self.name}()").decode(to_json(value))
+            for name, value in given.items()
+        }
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter name. Raises the TypeError that the call itself would raise."""

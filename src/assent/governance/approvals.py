@@ -23,19 +23,18 @@ MANDATE: Final = "mandate"
 def person(name: str) -> str:
     """What two spellings of one person's id have in common: case does not matter in e-mail addresses.
 
-    Only in plain ASCII ones, since other scripts have different people whose names are alike but for case. Blanks
-    around it do not matter, nor whether an accent is a character of its own.
+    Only in plain ASCII ones, since other scripts have different people whose names are alike but for case. Whether
+    an accent is a character of its own does not matter either.
     """
-    name = name.strip()
     if name.isascii():
         return name.lower() if "@" in name else name
     return unicodedata.normalize("NFC", name)
 
 
-def _alike(name: str) -> str:
-    """What ids have in common that may be one person's: whoever is barred must not get round it by another spelling."""
-    name = person(name)
-    return name if name.isascii() else unicodedata.normalize("NFKC", name).casefold()
+def likeness(name: str) -> str:
+    """What ids have in common that may be one person's, so that nobody gets round a bound by another spelling."""
+    name = name.strip()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFKC", name).casefold()
 
 
 def is_role(approver: str) -> bool:
@@ -123,11 +122,13 @@ class ApprovalRequest:
 
     def is_own_request_of(self, approver: str) -> bool:
         """Whether separation of duties keeps this person from deciding."""
-        return self.separation_of_duties and self.requester is not None and _alike(approver) == _alike(self.requester)
+        return (
+            self.separation_of_duties and self.requester is not None and likeness(approver) == likeness(self.requester)
+        )
 
     def bars(self, approver: str) -> bool:
         """Whether this person may not decide, though they may be an approver: their own request, or excluded."""
-        return self.is_own_request_of(approver) or _alike(approver) in map(_alike, self.excluded)
+        return self.is_own_request_of(approver) or likeness(approver) in map(likeness, self.excluded)
 
     def escalated(self, now: float) -> "ApprovalRequest":
         """The same question put to the next level; if the last one lets it expire, it is rejected."""
@@ -174,7 +175,7 @@ def _check_roles(names: Iterable[str]) -> None:
     """What only looks like a role would be somebody whom nobody is, and the approval would wait for ever."""
     for name in names:
         role = name.strip()[len(ROLE) :].strip()
-        if name.strip().lower().startswith(ROLE) and name != f"{ROLE}{role}" or name == ROLE:
+        if name.strip().lower().startswith(ROLE) and (not role or name != f"{ROLE}{role}"):
             raise UsageError(f'{name!r} is no role. Write "{ROLE}{role or "finance"}".')
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from assent.clock import Duration, seconds
 from assent.errors import UsageError
 from assent.governance.action import Action, Outcome
-from assent.governance.approvals import person
+from assent.governance.approvals import likeness
 from assent.governance.fingerprint import name_of
 from assent.governance.policy import Decision, Facts, Phase, Policy
 from assent.governance.ruling import SHADOW
@@ -130,7 +130,7 @@ class BudgetPolicy(Policy):
             if type(value) not in {str, int}:
                 raise UsageError(f"per() returned {value!r}. It must return a text or a whole number.")
             return f"{name_of(self.per)}={value!r}"
-        return "" if self.per is None or action.requester is None else f"requester={person(action.requester.id)}"
+        return "" if self.per is None or action.requester is None else f"requester={likeness(action.requester.id)}"
 
     def amounts(self, action: Action, outcome: Outcome) -> Mapping[str, int]:
         if self.actual is None or outcome.failed:

@@ -332,7 +332,7 @@ def _makes_sense(decision: Decision) -> bool:
     return (
         decision.outcome in OUTCOMES
         and (decision.outcome == "ask") == bool(decision.requests)
-        and (facts is NOTHING or isinstance(facts, Mapping))
+        and (type(facts) is dict or isinstance(facts, Mapping))
         and (retry_after is None or isinstance(retry_after, int | float))
         and (holds == () or _are_holds(holds))
         and isinstance(hands_on, tuple)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from assent.clock import Duration, seconds
 from assent.errors import UsageError
 from assent.governance.action import Action
-from assent.governance.approvals import person
+from assent.governance.approvals import likeness
 from assent.governance.policy import Decision, Facts, Phase, Policy
 
 MANY_BUCKETS: Final = 10_000  # about 2 MB; from then on full buckets, which are as good as none, are thrown away
@@ -67,7 +67,7 @@ class RateLimitPolicy(Policy):
         counted = action.name if self.key is None else self.key(action)
         if type(counted) not in {str, int}:
             raise UsageError(f"key() returned {counted!r}. It must return a text or a whole number.")
-        user = person(action.requester.id) if self.per_user and action.requester is not None else None
+        user = likeness(action.requester.id) if self.per_user and action.requester is not None else None
         return repr((self.name, self.max_calls, self.window, self.burst, counted, user))
 
 

@@ -1,7 +1,7 @@
 """What is told over HTTP of refusals (RFC 9457), executions and approvals, whatever the framework."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assent.codec import from_json
 from assent.engine.failure import decode_failure
+from assent.engine.replay import ENDINGS
+from assent.engine.texts import is_withheld
 from assent.errors import AssentError, ExecutionCancelled, ExecutionFailed, StoreError
 from assent.governance import ApprovalRequest, Principal, Roster
 from assent.governance.approvals import intact_request, is_role, person
@@ -104,7 +106,7 @@ def _in_words(request: ApprovalRequest) -> str:
 class Execution(BaseModel):
     """An execution as its requester polls it: with its result or its error once it has ended."""
 
-    execution_id: str
+    id: str
     name: str
     status: Status
     created_at: datetime
@@ -114,19 +116,35 @@ class Execution(BaseModel):
     error: Problem | None = None
 
 
-def execution_of(record: ExecutionRecord, ending: Event | None, asked: Sequence[ApprovalRecord]) -> Execution:
-    """An execution, its last event if it has ended, and the approvals that are still open."""
-    is_done = record.status is Status.COMPLETED and ending is not None
+def execution_of(
+    record: ExecutionRecord,
+    ending: Event | None,
+    asked: Sequence[ApprovalRecord],
+    explain: Callable[[BaseException], Problem] = problem_of,
+) -> Execution:
+    """An execution, the event that ended it, and the approvals that are still open."""
+    text = None if ending is None else ending.value or "null"
+    is_done = record.status is Status.COMPLETED
     return Execution(
-        execution_id=record.id,
+        id=record.id,
         name=record.name,
         status=record.status,
         created_at=moment(record.created_at),
         updated_at=moment(record.updated_at),
         approvals=[one.id for one in asked],
-        result=from_json(ending.value or "null") if is_done and ending else None,
-        error=None if is_done or ending is None else problem_of(_error_of(record, ending.value or "null")),
+        result=_data_of(text) if is_done and text is not None else None,
+        error=None if is_done or text is None else explain(_error_of(record, text)),
     )
+
+
+def ending_of(events: Sequence[Event]) -> Event | None:
+    """The event that ended an execution; late verdicts may stand behind it."""
+    return next((event for event in reversed(events) if event.type in ENDINGS), None)
+
+
+def _data_of(text: str) -> Any:
+    # Of a call that keeps no state there is a digest, which is no JSON.
+    return text if is_withheld(text) else from_json(text)
 
 
 def _error_of(record: ExecutionRecord, text: str) -> BaseException:
@@ -230,10 +248,10 @@ class Approval(BaseModel):
 
 
 class Approvals(BaseModel):
-    """Some approvals, oldest first."""
+    """A page of approvals, oldest first."""
 
-    approvals: list[Approval]
-    next: str | None = Field(description="Give it as `after` to see more; null: there are no more.")
+    items: list[Approval]
+    next: str | None = Field(None, description="The cursor of the next page; null: this is the last.")
 
 
 def approval_of(record: ApprovalRecord, verdicts: Sequence[VerdictRecord], roster: Roster, who: Principal) -> Approval:

@@ -1,7 +1,7 @@
 """FastAPI: governed functions in endpoints, answered as HTTP wants it, and approvals under the app's own sign-in."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -30,6 +30,7 @@ from assent.integrations.answers import (
     Verdict,
     accepted,
     approval_of,
+    ending_of,
     entries_of,
     execution_of,
     headers_of,
@@ -127,12 +128,14 @@ class Governance:
 
     def _add_routes(self) -> None:
         add = self.router.add_api_route
-        problems = {status: RESPONSES[status] for status in (403, 409, 422, 503)}
+        problems: dict[int | str, dict[str, Any]] = {status: RESPONSES[status] for status in (409, 503)}
         add("/executions/{execution_id}", self._poll, name=POLL, responses=problems)
         add("/approvals", self._list, name="assent_approvals", responses=problems)
         add("/approvals/{approval_id}", self._show, name="assent_approval", responses=problems)
         verdicts = "/approvals/{approval_id}/verdicts"
-        add(verdicts, self._decide, name="assent_verdict", methods=["POST"], response_model=Approval, responses=problems)
+        add(
+            verdicts, self._decide, name="assent_verdict", methods=["POST"], response_model=Approval, responses=problems
+        )
 
     async def _poll(self, execution_id: str, response: Response) -> Execution:
         """Where an execution stands, and what came of it. Others than its requester and overseers find nothing."""
@@ -144,13 +147,14 @@ class Governance:
         if not record.status.is_final:
             response.headers["retry-after"] = str(ASK_AGAIN)
             return execution_of(record, None, await self.runtime.approvals("pending", execution_id))
-        return execution_of(record, (await self.runtime.handle(execution_id).events())[-1], ())
+        events = await self.runtime.handle(execution_id).events()
+        return execution_of(record, ending_of(events), (), _explained)
 
     async def _list(
         self,
         response: Response,
         status: ApprovalStatus | None = ApprovalStatus.PENDING,
-        after: str | None = None,
+        cursor: str | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Approvals:
         """What is asked of whoever asks, oldest first; of overseers: what is asked of anybody."""
@@ -158,12 +162,12 @@ class Governance:
         roster = await roster_of(store, self.runtime.clock.now())
         sees_all = self._oversees(who)
         entries = None if sees_all else entries_of(roster, who)
-        found = await store.approvals(status, limit=limit + 1, approvers=entries, after=after)
+        found = await store.approvals(status, limit=limit + 1, approvers=entries, after=cursor)
         page = found[:limit]
         seen = [one for one in page if sees_all or is_asked_of(one, roster, who)]
         _keep_private(response)
         return Approvals(
-            approvals=[approval_of(one, await store.verdicts(one.id), roster, who) for one in seen],
+            items=[approval_of(one, await store.verdicts(one.id), roster, who) for one in seen],
             next=page[-1].id if len(found) > limit else None,
         )
 
@@ -180,7 +184,7 @@ class Governance:
         return found
 
     async def _decide(self, approval_id: str, verdict: Verdict, request: Request, response: Response) -> Any:
-        """Give a verdict, as whoever has signed in. One that does not count is kept on record, and answered with 409."""
+        """Give a verdict as whoever has signed in. One that does not count is kept on record, and answered with 409."""
         if not _is_json(request):
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the verdict as application/json.")
         who = _signed_in()
@@ -220,8 +224,8 @@ class _Unsaid(Principal):
 
     def to_text(self) -> str:
         raise UsageError(
-            "This endpoint has not said who asks. Add Depends(governance.requester) to it, to its router or to the app; "
-            "for what the app does in its own name, use `with acting_as(Principal(...))`."
+            "This endpoint has not said who asks. Add Depends(governance.requester) to it, to its router or to the "
+            "app; for what the app does in its own name, use `with acting_as(Principal(...))`."
         )
 
 
@@ -290,8 +294,15 @@ def _poll_url(request: Request, execution_id: str) -> str | None:
 
 
 def _problem(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    content = problem.model_dump(mode="json", exclude_defaults=False)
-    return JSONResponse(content, problem.status, headers, media_type=PROBLEM_JSON)
+    return JSONResponse(problem.model_dump(mode="json"), problem.status, headers, media_type=PROBLEM_JSON)
+
+
+def _explained(error: BaseException) -> Problem:
+    """The problem of an error of an endpoint, which may be one of FastAPI's own."""
+    if not isinstance(error, HTTPException):
+        return problem_of(error)
+    status = error.status_code
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=str(error.detail))
 
 
 def _keep_private(response: Response) -> None:

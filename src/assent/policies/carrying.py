@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -112,9 +112,10 @@ def carried_number(value: Number | float) -> int | bytes:
         return int(value)
     if isinstance(value, float):
         value = Decimal(repr(value))
-    if isinstance(value, Decimal) and (not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS):
-        raise UsageError("it is no number to work with")
-    if not isinstance(value, Decimal) and _bits(value) > 4 * MAX_DIGITS:
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS:
+            raise UsageError("it is no number to work with")
+    elif _bits(value) > 4 * MAX_DIGITS:
         raise UsageError("it is a number too long to work with")
     text = str(value).encode()
     if len(text) > 3 * MAX_DIGITS:
@@ -128,18 +129,21 @@ def _bits(value: int | Fraction) -> int:
 
 def number(value: Any) -> Number | None:
     """The number that a value of CEL is; None if it is none. A text counts if it is written as a number."""
-    if isinstance(value, bytes):
+    kind = type(value)
+    if kind is bytes:
         text = value.decode()
         return Fraction(text) if "/" in text else Decimal(text)
-    if isinstance(value, int):
-        return None if isinstance(value, bool) else value
-    if isinstance(value, str) and NUMERIC.fullmatch(value) and len(value) <= MAX_DIGITS:
+    if kind is int:
+        return cast(int, value)
+    if kind is str and NUMERIC.fullmatch(value) and len(value) <= MAX_DIGITS:
         return Decimal(value)
     return None
 
 
 def plain(value: Any) -> Any:
     """What came out of CEL, with numbers as numbers again."""
+    if value is True or value is False:
+        return value
     if isinstance(value, bytes):
         return number(value)
     if isinstance(value, list):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -110,27 +110,23 @@ class Expression:
 
     def _worked_out(self, action: Action, facts: Facts, values: Mapping[tuple[str, ...], Any]) -> Any:
         problems: list[str] = []
-        given = dict(self._variables(values, problems))
-        for path, name in self._plan.presences.items():
-            if _found(action, facts, path[:-1]) is ABSENT:
-                problems.append(f"there is no {'.'.join(path[:-1])}")
-            else:
-                given[name] = _found(action, facts, path) is not ABSENT
         faults: list[str] = []
-        for name, work in self._plan.functions.items():
-            given[name] = partial(_quietly, work, faults)
-        return plain(self._run(given, faults, problems))
-
-    def _variables(self, values: Mapping[tuple[str, ...], Any], problems: list[str]) -> Iterator[tuple[str, Any]]:
-        """Those that have a value. Asking for another one is an error, in the library as in the language."""
+        given: dict[str, Any] = {name: partial(_quietly, work, faults) for name, work in self._plan.functions.items()}
+        # A variable without a value is left out. Asking for it is an error, in the library as in the language.
         for path, value in values.items():
             if value is ABSENT:
                 problems.append(f"there is no {'.'.join(path)}")
                 continue
             try:
-                yield self._plan.paths[path], carried(value)
+                given[self._plan.paths[path]] = carried(value)
             except UsageError as error:
                 problems.append(f"{'.'.join(path)} cannot be used: {str(error).rstrip('.')}")
+        for path, name in self._plan.presences.items():
+            if _found(action, facts, path[:-1]) is ABSENT:
+                problems.append(f"there is no {'.'.join(path[:-1])}")
+            else:
+                given[name] = _found(action, facts, path) is not ABSENT
+        return plain(self._run(given, faults, problems))
 
     def _run(self, given: dict[str, Any], faults: list[str], problems: list[str]) -> Any:
         try:

@@ -52,7 +52,7 @@ def _pair(left: Any, right: Any, what: str) -> tuple[Any, Any]:
     """Two values in one form, so that Python may compare them or work with them. Raises UsageError."""
     first, second = number(left), number(right)
     if first is not None and second is not None:
-        if isinstance(first, Fraction) or isinstance(second, Fraction):
+        if type(first) is Fraction or type(second) is Fraction:
             return Fraction(first), Fraction(second)
         return first, second
     if isinstance(left, str) and isinstance(right, str):

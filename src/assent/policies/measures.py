@@ -57,10 +57,6 @@ class Reading:
     value: Any
     facts: Mapping[str, Any] = field(default_factory=nothing)
 
-    @property
-    def is_missing(self) -> bool:
-        return self.value is MISSING
-
 
 class Measure(ABC):
     """Where a criterion gets its value. `label` is what people call it."""

@@ -53,7 +53,6 @@ def _map(properties: Mapping[str, Shape], *required: str, about: str = "") -> Sh
 
 
 NAME: Final = _told("Its name: it stands in records, and no other policy has it.", TEXT)
-CONDITION: Final = _told("A CEL expression that is true or false.", TEXT)
 
 SELECTION: Final = _map(
     {

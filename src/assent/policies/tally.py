@@ -156,7 +156,8 @@ class Tally:
         change = one.change
         self._see(one.recorded.at)
         self.changes[change] += 1
-        self.kept.update([word.policy for word in one.kept])
+        for word in one.kept:
+            self.kept[word.policy] += 1
         self._hear(one)
         for name in (*one.missing, *one.shadow_missing):
             self.of(name).unjudged += 1
@@ -193,6 +194,7 @@ class Tally:
 
     def of(self, name: str) -> PolicyTally:
         """The tally of a policy, which begins now if its name is new."""
-        if name not in self.policies:
-            self.policies[name] = PolicyTally(name, is_tested=False)
-        return self.policies[name]
+        known = self.policies.get(name)
+        if known is None:
+            known = self.policies[name] = PolicyTally(name, is_tested=False)
+        return known

@@ -9,16 +9,19 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import urlencode
 
-from assent.clock import Clock, Duration, secret_bytes, seconds
+from assent.clock import Clock, Duration, seconds, secret_bytes
 from assent.errors import SignInRequired, UsageError
 from assent.governance.action import names_of
 from assent.governance.approvals import person
 from assent.store import CredentialKind, CredentialRecord, PersonRecord, Store
 
-TOKEN: Final = "assent"  # how a token begins, so that scanners for leaked secrets know one
+PREFIX: Final = "assent"  # how a token begins, so that scanners for leaked secrets know one
+TICKETS: Final = "/sign-in/"  # the path below which a ticket's secret is a page
 SECRET_BYTES: Final = 24
 SEEN_EVERY: Final = 300.0  # seconds between notes that a credential is in use: each of them is a commit
+SEEN_PART: Final = 0.1  # of a session's time, if that is sooner
 LONGEST_SESSION: Final = 7 * 86400.0  # however often it is used
 
 SCOPES: Final = ("read", "start", "decide", "operate", "administer", "metrics")
@@ -60,7 +63,7 @@ async def add_token(
     made = await _new(store, clock, who, "token", expires)
     record = replace(made.record, name=name, scopes=wanted)
     await store.add_credential(record)
-    return Fresh(record, f"{TOKEN}_{record.id}_{made.secret}")
+    return Fresh(record, f"{PREFIX}_{record.id}_{made.secret}")
 
 
 async def add_ticket(store: Store, clock: Clock, who: str, *, expires: Duration = "15m") -> Fresh:
@@ -111,22 +114,23 @@ def digest_of(secret: str) -> str:
 async def holder_of_token(store: Store, clock: Clock, text: str) -> Holder:
     """Who shows this token. Raises SignInRequired if it is worth nothing, and does not say why."""
     start, _, rest = text.partition("_")
-    id, _, secret = rest.partition("_")
-    record = await store.credential(id) if start == TOKEN else None
+    credential_id, _, secret = rest.partition("_")
+    record = await store.credential(credential_id) if start == PREFIX else None
     # Compared also where there is none, so that the time it takes tells nothing of which ids there are.
     fits = hmac.compare_digest(record.digest if record else digest_of(""), digest_of(secret))
     if record is None or not fits:
         raise SignInRequired(WORTHLESS)
     holder = await _holder(store, clock, record, "token")
-    await _see(store, clock, record, record.expires_at)
+    await _see(store, clock, record, record.expires_at, SEEN_EVERY)
     return holder
 
 
 async def holder_of_session(store: Store, clock: Clock, secret: str, *, expires: Duration = "12h") -> Holder:
     """Whose session this is; it now expires later. Raises SignInRequired."""
     holder = await _holder(store, clock, await store.credential_by(digest_of(secret)), "session")
-    latest = holder.record.created_at + LONGEST_SESSION
-    await _see(store, clock, holder.record, min(clock.now() + seconds(expires), latest))
+    latest, length = holder.record.created_at + LONGEST_SESSION, seconds(expires)
+    every = min(SEEN_EVERY, length * SEEN_PART)
+    await _see(store, clock, holder.record, min(clock.now() + length, latest), every)
     return holder
 
 
@@ -157,9 +161,11 @@ def _is_good(record: CredentialRecord, now: float) -> bool:
     return not is_over and record.used_at is None and record.revoked_at is None
 
 
-async def _see(store: Store, clock: Clock, record: CredentialRecord, expires_at: float | None) -> None:
+async def _see(
+    store: Store, clock: Clock, record: CredentialRecord, expires_at: float | None, every: float
+) -> None:
     now = clock.now()
-    if now - (record.last_seen_at or record.created_at) >= SEEN_EVERY:
+    if now - (record.last_seen_at or record.created_at) >= every:
         await store.touch_credential(record.id, now, expires_at)
 
 
@@ -200,3 +206,9 @@ async def use_once(
         used_at=now,
     )
     return await store.add_credential(record)
+
+
+def ticket_url(base_url: str, ticket: Fresh, onward: str = "") -> str:
+    """Where a ticket signs its person in; from there they go on to the path `onward`."""
+    query = f"?{urlencode({'next': onward})}" if onward else ""
+    return f"{base_url.rstrip('/')}{TICKETS}{ticket.secret}{query}"

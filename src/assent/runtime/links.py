@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from assent.clock import Clock, Duration, secret_bytes, seconds
+from assent.clock import Clock, Duration, seconds, secret_bytes
 from assent.codec import to_json
 from assent.errors import LinkRefused, UsageError
 from assent.runtime.credentials import digest_of, use_once
 from assent.store import Store
 
-SECRET: Final = "decision links"  # the name of the store's secret that signs them
+SIGNER: Final = "decision links"  # the name of the store's secret that signs them
 LIFETIME: Final = "72h"
 DECIDE: Final = "/decide/"  # followed by the signed text
 LOOK: Final = "/approvals/"  # followed by the approval's id: for people who sign in
@@ -45,7 +45,7 @@ class DecisionLinks:
         """Those of a store: every process that has it open makes and reads the same ones."""
         if not base_url.startswith(("https://", "http://")):
             raise UsageError(f"{base_url!r} is no URL of a web. Give one such as https://assent.example.com.")
-        return cls(base_url.rstrip("/"), clock, await store.secret(SECRET), lifetime)
+        return cls(base_url.rstrip("/"), clock, await store.secret(SIGNER), lifetime)
 
     def make(self, approval_id: str, person: str) -> str:
         """A URL by which this person decides; without a person one for whoever signs in."""

@@ -166,6 +166,13 @@ class Runtime(Oversight):
         """What this process knows and can start by name, in every version. Raises RuntimeRequired before `async with`."""
         return self._local().programs
 
+    @property
+    def policies_in_force(self) -> tuple[Policy, ...]:
+        """Those that hold for every governed call here, with what stands in policy files. Raises RuntimeRequired."""
+        if self._authority is None:
+            raise RuntimeRequired(NOT_OPEN)
+        return self._authority.policies
+
     def _local(self) -> LocalEngine:
         if self._engine is None:
             raise RuntimeRequired(NOT_OPEN)

@@ -1,7 +1,5 @@
 """What people and programs show in order to be let in, and the secrets that sign what the store gives out."""
 
-# ruff: noqa: S608 - only our own words are put together to statements; values are bound
-
 from typing import Final
 
 from assent.clock import secret_bytes
@@ -12,7 +10,7 @@ from assent.store.writer import Transaction
 
 CREDENTIALS: Final = rows.select(rows.CREDENTIAL, "credentials")
 ADD: Final = rows.insert(rows.CREDENTIAL, "credentials") + " ON CONFLICT DO NOTHING"
-SECRET: Final = "SELECT value FROM secrets WHERE name = ?"
+SIGNER: Final = "SELECT value FROM secrets WHERE name = ?"
 
 
 class SqliteCredentials(SqliteFile):
@@ -63,9 +61,9 @@ class SqliteCredentials(SqliteFile):
         def work(transaction: Transaction) -> bytes:
             # The first one stands, also when two processes come at once.
             transaction.execute("INSERT OR IGNORE INTO secrets (name, value) VALUES (?, ?)", (name, secret_bytes()))
-            return bytes(transaction.execute(SECRET, (name,)).fetchone()[0])
+            return bytes(transaction.execute(SIGNER, (name,)).fetchone()[0])
 
-        found = self._read(SECRET, name)
+        found = self._read(SIGNER, name)
         return bytes(found[0][0]) if found else await self._writer.put(work)
 
     async def _changed_one(self, sql: str, *values: object) -> bool:

@@ -22,8 +22,8 @@ FAMILY: Final = (
     "WITH RECURSIVE family (id) AS (SELECT {root} UNION"
     " SELECT executions.id FROM executions JOIN family ON parent_id = family.id)"
 )
-MEMBERS: Final = (
-    FAMILY.format(root=":root") + f" SELECT one.id, {MUST_STAY} FROM family JOIN executions AS one USING (id)"
+MEMBERS: Final = FAMILY.format(root=":root") + (
+    f" SELECT one.id, {MUST_STAY} FROM family JOIN executions AS one USING (id) ORDER BY one.id <> :root"
 )
 # Roots are those that were started by nobody who is still known.
 OUTDATED: Final = f"""
@@ -80,8 +80,8 @@ class SqliteRetention(SqliteFile):
 
 def _forget(family: Mapping[str, int], before: float, transaction: Transaction) -> Forgotten | None:
     members = transaction.execute(MEMBERS, {"root": next(iter(family), ""), "before": before}).fetchall()
-    may_go = {id for id, must_stay in members if not must_stay} == family.keys() and len(members) == len(family)
-    if not may_go or any(_last_event(id, transaction) > seq for id, seq in family.items()):
+    may_go = {each for each, must_stay in members if not must_stay} == family.keys() and len(members) == len(family)
+    if not may_go or any(_last_event(each, transaction) > seq for each, seq in family.items()):
         return None
     these = (_listed(family),)
     for each in DEPENDENT:

@@ -76,9 +76,7 @@ def _invalid(what: str, error: pydantic.ValidationError) -> Problem:
     return invalid(f"{what} does not fit. {words}.", found)
 
 
-def answer(
-    model: BaseModel | None, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+def answer(model: BaseModel | None, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A model as the answer; None: an answer without a body."""
     if model is None:
         return Response(status_code=status, headers=headers)

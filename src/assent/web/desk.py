@@ -1,6 +1,8 @@
 """What every request finds: the open runtime, the settings, and the keeping of credentials."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
@@ -12,12 +14,32 @@ from assent.store.credentials import Credentials
 from assent.web.settings import WebSettings
 
 
+class Streams:
+    """Counts the streams of events that are open."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def is_full(self, most: int) -> bool:
+        return self.count >= most
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one for as long as it is open."""
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One for each application, at `app.state.desk`. The runtime must be open while requests are answered."""
 
     runtime: Runtime
     settings: WebSettings
+    streams: Streams = field(default_factory=Streams)
 
     @property
     def clock(self) -> Clock:

@@ -28,7 +28,10 @@ class Listed:
 
 def entries_of(roster: Roster, who: str) -> frozenset[str]:
     """All that may stand among the approvers of a request for this person to have a say."""
-    people = {person(who), *(person(one.delegator) for one in roster.delegations if person(one.delegate) == person(who))}
+    people = {
+        person(who),
+        *(person(one.delegator) for one in roster.delegations if person(one.delegate) == person(who)),
+    }
     return frozenset(people | {ROLE + role for one in people for role in roster.roles(one)})
 
 
@@ -72,7 +75,7 @@ async def decided(desk: Desk, who: str, *, sees_all: bool, after: str | None = N
 
 
 def is_overdue(asked: Asked, now: float) -> bool:
-    """Whether a request waits too long: people were to be reminded, three quarters of its time are gone, or a day is."""
+    """Whether a request waits too long: a reminder was due, three quarters of its time are gone, or a day is."""
     request, record = asked.request, asked.record
     if request is None or not asked.is_open(now):
         return False
@@ -112,7 +115,12 @@ async def _open(desk: Desk, entries: frozenset[str] | None, after: str | None) -
 
 
 async def _read(
-    desk: Desk, status: ApprovalStatus | None, entries: frozenset[str] | None, after: str | None, *, newest: bool = False
+    desk: Desk,
+    status: ApprovalStatus | None,
+    entries: frozenset[str] | None,
+    after: str | None,
+    *,
+    newest: bool = False,
 ) -> AsyncIterator[Asked]:
     asked_of_them = None if entries is None else sorted(entries)
     for _ in range(MOST_LOOKED_AT // CHUNK):

@@ -11,13 +11,13 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from assent.codec import digest
 from assent.web.access import Access, Identity, identity_if_any
 from assent.web.desk import desk_of
+from assent.web.forms import field
 from assent.web.inbox import waiting_count
 from assent.web.problems import Problem
 from assent.web.routing import Route
@@ -30,6 +30,7 @@ A_YEAR: Final = 365 * 86400
 LONGEST_MESSAGE: Final = 600
 FLASH_SECONDS: Final = 60
 SHOWN_FACTS: Final = ("execution_id", "approval_id", "policy", "reason", "retry_after")
+NO_PAGE: Final = "The address may be mistyped, or what was there is gone."
 TITLES: Final = MappingProxyType(
     {
         403: "You may not do this",
@@ -68,12 +69,13 @@ PLACES: Final = (
 )
 
 
-async def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+async def render(request: Request, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
     """A page made of a template that extends base.html, or plain.html for those who are not signed in.
 
     Beside `context` templates have: me, nav, csrf_token, flashes, theme, now, path, stream_url.
     """
     frame = _frame_of(request)
+    frame["stream_url"] = f"{STREAM}?after={await desk_of(request).store.last_seq()}"
     frame["nav"] = await _nav(request, frame["me"], request.url.path) if frame["me"] is not None else ()
     text = environment().get_template(template).render({**frame, **context})
     response = HTMLResponse(text, status)
@@ -102,19 +104,14 @@ def error_page(request: Request, problem: Problem) -> Response:
         return RedirectResponse(f"/sign-in?{urlencode({'next': local_path(back + query)})}", 303)
     facts = {name: str(value) for name, value in problem.facts.items() if name in SHOWN_FACTS}
     title = TITLES.get(problem.status_code) or problem.title or "That did not work"
-    shown = {"code": problem.status_code, "title": title, "detail": problem.detail, "facts": facts}
+    detail = NO_PAGE if problem.status_code == 404 and not problem.name else problem.detail
+    shown = {"code": problem.status_code, "title": title, "detail": detail, "facts": facts}
     text = environment().get_template("error.html").render({**_frame_of(request), **shown})
     return HTMLResponse(text, problem.status_code, problem.headers)
 
 
 def _referring_path(request: Request) -> str:
     return urlsplit(request.headers.get("referer", "")).path or "/inbox"
-
-
-def field(form: FormData | Mapping[str, Any], name: str) -> str:
-    """A text field of a form without the spaces around it; empty if it is not there, or a file."""
-    value = form.get(name)
-    return value.strip() if isinstance(value, str) else ""
 
 
 def local_path(url: str, otherwise: str = "/inbox") -> str:
@@ -254,7 +251,15 @@ async def choose_theme(request: Request) -> Response:
 
 
 ROUTES: Final[tuple[Route, ...]] = (
-    Route(method="GET", path="/", access=Access.VIEWER, handler=home, name="home", page=True),
+    Route(method="GET", path="/", access=Access.VIEWER, handler=home, name="home", page=True, own=True),
     Route(method="GET", path="/static/{name}", access=Access.PUBLIC, handler=static_file, name="static", page=True),
-    Route(method="POST", path="/theme", access=Access.VIEWER, handler=choose_theme, name="choose_theme", page=True),
+    Route(
+        method="POST",
+        path="/theme",
+        access=Access.VIEWER,
+        handler=choose_theme,
+        name="choose_theme",
+        page=True,
+        own=True,
+    ),
 )

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assent.errors import AssentError, SignInRequired
+from assent.errors import AssentError, RuntimeRequired, SignInRequired
 
 log = logging.getLogger("assent.web")
 
@@ -81,6 +81,8 @@ def problem_of(error: Exception) -> Problem:
             return error
         case HTTPException():
             return Problem(error.status_code, "", error.detail, headers=error.headers)
+        case RuntimeRequired():
+            return Problem(503, "not-ready", "The server is starting or stopping.", headers={"Retry-After": "2"})
         case AssentError():
             return _of_assent(error)
         case _:
@@ -151,7 +153,7 @@ class Answering:
 
         try:
             await self.app(scope, receive, watch)
-        except Exception as error:  # noqa: BLE001 - the edge of the web: nobody above could answer
+        except Exception as error:
             request = Request(scope, receive)
             if problem_of(error).status_code >= 500:
                 log.error("%s %s failed", request.method, request.url.path, exc_info=error)

@@ -24,9 +24,11 @@ class Route:
     """One method of one path. Routes are matched in the order of `ALL_ROUTES`, and each needs a name of its own.
 
     `access` is the least that somebody must be; PUBLIC is open to all. A token must also carry `scope`, if there is
-    one. `body`, `query` and `answers` are pydantic models: the OpenAPI document is made of them, and handlers read
-    with them. `own`: also open to people who see nothing but what is asked of them (`Identity.sees_all`); its handler
-    shows them no more, while routes without it are closed to them. Pages are not in that document, answer errors in HTML, and send those who are not signed in to sign in.
+    one. `own`: also open to people who see nothing but what is asked of them (`Identity.sees_all`); its handler shows
+    them no more, while routes without it are closed to them.
+
+    `body`, `query` and `answers` are pydantic models: the OpenAPI document is made of them, and handlers read with
+    them. Those without a `summary` are not in that document. Nor are pages, which answer errors in HTML, and send those who are not signed in to sign in.
     """
 
     method: Method

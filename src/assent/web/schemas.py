@@ -1,15 +1,28 @@
 """The shapes of what programs send to `/api/v1`."""
 
-from decimal import Decimal
-from typing import Annotated, Literal
+import re
+from datetime import datetime
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, WithJsonSchema
 
 from assent.store import ApprovalStatus, NoticeStatus, Status
 
+MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _moment(given: object) -> datetime:
+    """A moment as RFC 3339 writes it. Raises ValueError."""
+    if not isinstance(given, str) or not MOMENT.fullmatch(given):
+        raise ValueError("it is no moment with its zone, as in 2030-01-31T14:00:00Z")
+    return datetime.fromisoformat(given.upper())
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 Prose = Annotated[str, StringConstraints(max_length=10_000)]
 Cursor = Annotated[str, Field(max_length=200, description="`next` of the page before; an unknown one gives no items.")]
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$")]  # exact, so no JSON number
 Said = Literal["approve", "reject", "revoke"]
 AccessName = Literal["", "viewer", "approver", "operator", "admin"]
 
@@ -38,7 +51,7 @@ class ExecutionFilter(Paged):
     cause: Text | None = Field(None, description="Why it failed: error, denied, rejected, expired, refused ...")
     text: Text | None = Field(None, description="Somewhere in its arguments.")
     parent_id: Text | None = None
-    since: AwareDatetime | None = Field(None, description="Created at or after.")
+    since: Moment | None = Field(None, description="Created at or after.")
 
 
 class EventFilter(Sent):
@@ -101,7 +114,8 @@ class ApprovalFilter(Paged):
     """Which approvals to list."""
 
     view: Literal["mine", "all", "overdue"] = Field(
-        "mine", description="mine: open and waiting for you; all; overdue: open, and people were to be reminded already."
+        "mine",
+        description="mine: open and waiting for you; all; overdue: open, and people were to be reminded already.",
     )
     status: ApprovalStatus | None = Field(None, description="With view=all; none: every status.")
     action: Text | None = None
@@ -141,7 +155,7 @@ class ActionToExplain(Sent):
     roles: list[Text] = Field(default_factory=list, max_length=100, description="Of the requester.")
     labels: list[Text] = Field(default_factory=list, max_length=100)
     risk: Literal["", "low", "medium", "high", "critical"] = ""
-    at: AwareDatetime | None = Field(None, description="None: now.")
+    at: Moment | None = Field(None, description="None: now.")
 
 
 class MandateFilter(Paged):
@@ -155,9 +169,9 @@ class MandateToAsk(Sent):
 
     action: Text
     approvers: list[Text] = Field(min_length=1, max_length=100)
-    until: AwareDatetime
+    until: Moment
     count: int | None = Field(None, ge=1, le=1_000_000)
-    total: Decimal | None = Field(None, gt=0, lt=10**12, max_digits=18, decimal_places=6)
+    total: Amount | None = None
     amount: Text = Field("amount", description="The argument that counts against the total.")
     only: list[Text] = Field(default_factory=list, max_length=20, description='As in "supplier == \\"acme\\"".')
     quorum: int | Literal["all"] = Field(1, description="How many must approve.")
@@ -178,8 +192,8 @@ class Delegate(Sent):
     """Somebody to stand in for whoever sends it, or for another."""
 
     to: Text
-    until: AwareDatetime
-    since: AwareDatetime | None = None
+    until: Moment
+    since: Moment | None = None
     delegator: Text | None = Field(None, description="None: yourself. Others are for administrators.")
     is_away: bool = Field(False, description="The delegator is told of nothing meanwhile.")
     reason: Prose = ""
@@ -201,6 +215,4 @@ class NoticeFilter(Paged):
 class StatisticsFilter(Sent):
     """Of which verdicts to give statistics."""
 
-    since: AwareDatetime | None = None
-
-
+    since: Moment | None = None

@@ -33,7 +33,6 @@ class WebSettings:
     sign_in_window_seconds: float = 300.0
     body_limit: int = 1_048_576  # bytes
     request_seconds: float = 30.0  # until a request must have come in whole
-    wait_seconds: float = 30.0  # the longest that a request may ask to wait for a result
     heartbeat_seconds: float = 15.0  # between signs of life on a stream of events
     poll_seconds: float = 0.25  # how often a stream of events asks whether other processes have written
     streams: int = 200  # streams of events that are open at once

@@ -1,7 +1,9 @@
 """How values look on pages: moments, statuses, data, and texts of which nobody knows who wrote them."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -125,6 +127,26 @@ def gist(values: Any, longest: int = 140) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def amount(value: Decimal) -> str:
+    """An amount with its thousands apart and without zeros that say nothing: 12,500 or 0.5."""
+    text = f"{value:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def bounds(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The bounds of a mandate, as its request states them."""
+    found = []
+    if "until" in terms:
+        found.append(("Good until", utc(terms["until"])))
+    if "count" in terms:
+        found.append(("At most", f"{terms['count']} times"))
+    if "total" in terms:
+        found.append(("In all", f"{terms['total']} of {terms.get('amount', 'amount')}"))
+    if "only" in terms:
+        found.append(("Only if", " and ".join(map(str, terms["only"]))))
+    return found
+
+
 def _flat(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
@@ -132,6 +154,8 @@ def _flat(value: Any) -> str:
 FILTERS: Final = MappingProxyType(
     {
         "ago": ago,
+        "amount": amount,
+        "bounds": bounds,
         "gist": gist,
         "initials": initials,
         "iso": iso,

@@ -124,6 +124,19 @@ class Handles(Suite):
             assert await runtime.handle("one").result() == [3]
             assert await runtime.handle("one").status() is Status.COMPLETED
 
+    async def test_a_caller_may_leave_at_any_moment_and_what_was_stored_goes_on(self, ground: Ground) -> None:
+        async with ground.runtime(hears) as runtime:
+            for turns in range(20):
+                call = asyncio.ensure_future(runtime.start(hears, 0))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                call.cancel()
+                await asyncio.wait([call])
+            records = await runtime.executions()
+            assert records
+            for record in records:
+                assert await runtime.handle(record.id).result(timeout=100) == []
+
     async def test_an_unknown_execution(self, ground: Ground) -> None:
         async with ground.runtime() as runtime:
             for ask in (runtime.handle("x").result, runtime.handle("x").status, runtime.handle("x").events):
