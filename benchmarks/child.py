@@ -38,8 +38,8 @@ async def run_child(module: str, *args: object) -> Any:
 
 
 @asynccontextmanager
-async def beside(module: str, *args: object) -> AsyncIterator[None]:
-    """A module of this package runs in a child process meanwhile; it prints a line when it is ready."""
+async def beside(module: str, *args: object) -> AsyncIterator[str]:
+    """A module of this package runs in a child process meanwhile; gives the line that it prints when it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", f"benchmarks.{module}", *map(str, args), cwd=ROOT, env=_surroundings(),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -48,9 +48,9 @@ async def beside(module: str, *args: object) -> AsyncIterator[None]:
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):
-            if not await process.stdout.readline():
+            if not (line := await process.stdout.readline()):
                 raise ChildFailed(f"{module} ended before it was ready")
-        yield
+        yield line.decode()
     finally:
         process.stdin.close()
         await process.wait()

@@ -74,6 +74,8 @@ class Scale:
     pending: int  # approvals that wait for people
     verdicts: int  # of these, decided one after another in one round
     recorded: int  # actions that are judged anew
+    lanes: int  # callers over HTTP at once
+    load: float  # seconds for which they call
 
 
 Bench = Callable[[Scale, Path], Awaitable[list[Figure]]]

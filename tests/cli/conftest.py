@@ -101,13 +101,19 @@ def assent(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def office(assent: Shell) -> Shell:
-    """The command in a folder with the treasury, and a store in which people have roles."""
+def treasury(assent: Shell) -> Shell:
+    """The command in a folder with the treasury, which was asked to buy a lamp."""
     shutil.copy(TREASURY, assent.folder / "treasury.py")
     ask(assent, "buy", "item=lamp")
-    for person in ("fin@company.com", "cfo@company.com"):
-        assent("users", "add", person, "--role", "finance")
     return assent
+
+
+@pytest.fixture
+def office(treasury: Shell) -> Shell:
+    """The same with people who have roles."""
+    for person in ("fin@company.com", "cfo@company.com"):
+        treasury("users", "add", person, "--role", "finance")
+    return treasury
 
 
 def ask(shell: Shell, action: str, *pairs: str, who: str = "alice@company.com") -> str:

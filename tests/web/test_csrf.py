@@ -41,6 +41,7 @@ async def test_without_the_token_of_the_session_nothing_is_decided(headers: dict
     [
         {"Origin": "https://evil.com"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:9999"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},

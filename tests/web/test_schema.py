@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from assent.web.app import ALL_ROUTES
+from assent.web.events import EVENT_STREAM
 from assent.web.settings import WebSettings
 from tests.web.place import served
 
@@ -29,5 +31,5 @@ async def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
         )
         said = (await process.communicate())[0].decode()
     assert process.returncode == 0, said
-    assert "operations" in said.lower() or "Operations" in said
-    assert "No issues found" in said, said
+    told = [route for route in ALL_ROUTES if route.summary and not route.page and route.media_type != EVENT_STREAM]
+    assert f"Tested: {len(told)}" in said, said

@@ -169,7 +169,9 @@ async def test_whoever_pressed_hears_of_it_in_slack() -> None:
         assert said["text"] == f"You approved this as {ANN}."
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/nobody", "http://example.com/x", "file:///etc/passwd", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/nobody", "http://example.com/x", "file:///etc/passwd", "nonsense", "https://["]
+)
 async def test_that_slack_cannot_be_told_changes_nothing(url: str) -> None:
     async with place(settings=WITH_SLACK) as there:
         approval_id = await _asked(there)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from starlette.types import ASGIApp
 
 from assent.cli.logs import log_to, tell
+from assent.cli.options import error_screen
 from assent.cli.output import Screen
 from assent.cli.reference import load_module, runtime_of
 from assent.cli.worker import Stop, names_in, report
@@ -58,7 +59,11 @@ def serve(screen: Screen, url: str | None, order: Order) -> int:
     # Only who sits before it is given a secret: what is gathered as a log must not let anybody in.
     who = order.who or (FIRST_ADMIN if sys.stdout.isatty() and not order.as_json else None)
     app = create_app(runtime, settings, extra_routes=_found(modules, Route))
-    asyncio.run(_Server(screen, runtime, settings, app, listener, who).run(names, order.trust_proxy))
+    asyncio.run(
+        _Server(error_screen() if order.as_json else screen, runtime, settings, app, listener, who).run(
+            names, order.trust_proxy
+        )
+    )
     return 0
 
 
@@ -87,7 +92,7 @@ def _address(listener: socket, host: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    screen: Screen
+    screen: Screen  # for what is no part of the log
     runtime: Runtime
     settings: WebSettings
     app: ASGIApp

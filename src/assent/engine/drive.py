@@ -105,6 +105,7 @@ class Drive:
         self._attempts = Attempts(self._host, self._pen, live)
         self._attempts.has_sealed = has_sealed
         self._letters = Letters(self._pen, live, self._attempts, arrived)
+        self._note_patches(live)
         for op in live.take_opened():
             if isinstance(op, StepOp) and op.index in live.steps:
                 self._attempts.reopen(op, history)
@@ -126,18 +127,22 @@ class Drive:
         live = self._live
         if live is None or self._is_leaving:
             return
+        self._note_patches(live)
         for op in live.take_opened():
             self._open(op)
         for cancelled in live.take_cancelling():
             self._attempts.cancel(cancelled)
-        for name in live.take_patches():
-            self._pen.note("execution.patched", name=name)
         if live.done:
             self._finish(live, ending_of(live, self._program, self._bound))
             return
         self._look_around(live)
         if self._pen.journal is not None and not self._is_leaving:
             self._check_replay(live, self._pen.journal)
+
+    def _note_patches(self, live: LiveExecution) -> None:
+        """To be called before anything is opened: a journal that has an op must have the patch that led to it."""
+        for name in live.take_patches():
+            self._pen.note("execution.patched", name=name)
 
     def _open(self, op: Op) -> None:
         if isinstance(op, StepOp):

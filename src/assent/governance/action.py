@@ -104,10 +104,13 @@ class Action:
     def digest(self) -> str:
         """SHA-256 over the canonical JSON (RFC 8785) of name and arguments; worked out once, when first asked for."""
         if not self._digest:
-            arguments = self.canonical(self.arguments) if self.canonical is not None else _canonical(self.arguments)
-            text = b'{"arguments":%b,"name":%b}' % (arguments, rfc8785.dumps(self.name))
+            text = b'{"arguments":%b,"name":%b}' % (self.to_canonical(), rfc8785.dumps(self.name))
             object.__setattr__(self, "_digest", digest(text))
         return self._digest
+
+    def to_canonical(self) -> bytes:
+        """The arguments as canonical JSON."""
+        return self.canonical(self.arguments) if self.canonical is not None else _canonical(self.arguments)
 
     def __getattr__(self, name: str) -> Any:
         # Asked for only what is no field. While a copy is being made `arguments` may not be there yet.

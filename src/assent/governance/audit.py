@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar, Final
 
+from assent.codec import from_json, to_json
 from assent.governance.action import Action, names_of
 from assent.governance.policy import BEFORE, Answer, Decision, Facts, Phase, Policy, then
 from assent.governance.redaction import SENSITIVE, SENSITIVE_TYPES, Record, Redaction
+from assent.governance.veil import secrets_of, without
 
 LOG: Final = logging.getLogger("assent.audit")
 
@@ -76,14 +78,20 @@ class AuditPolicy(Policy):
         }
         if facts.phase == BEFORE and self.log_arguments:
             record["arguments"] = redaction.apply(action.arguments)
-        return record | self._outcome(facts, redaction)
+        return record | self._outcome(action, facts, redaction)
 
-    def _outcome(self, facts: Facts, redaction: Redaction) -> dict[str, Any]:
+    def _outcome(self, action: Action, facts: Facts, redaction: Redaction) -> dict[str, Any]:
         if facts.outcome is None:
             return {}
         if facts.outcome.failed:
-            return {"error": redaction.apply(facts.outcome.error)}
+            return {"error": _hushed(action, redaction, redaction.apply(facts.outcome.error))}
         return {"result": redaction.apply(facts.outcome.value)} if self.log_results else {}
+
+
+def _hushed(action: Action, redaction: Redaction, error: Any) -> Any:
+    """An error without the secrets among the arguments, which its words may repeat."""
+    secrets = secrets_of(redaction, action.to_canonical().decode(), action.arguments)
+    return from_json(without(secrets, to_json(error)))
 
 
 def _regardless(decision: Decision, _: object) -> Answer:

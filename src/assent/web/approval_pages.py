@@ -146,6 +146,7 @@ async def _page(request: Request, asked: Asked, filled: Filled, status: int = 20
     roster = await roster_of(desk.store, now)
     refusals = _refusals(asked, identity, roster, now)
     await see(desk, identity, asked)
+    arguments = arguments_of(asked.request) if asked.request else []
     events = await desk.store.journal(record.execution_id)
     execution = await desk.store.execution(record.execution_id)
     return await render(
@@ -158,8 +159,9 @@ async def _page(request: Request, asked: Asked, filled: Filled, status: int = 20
         execution=execution,
         refusals=refusals,
         filled=filled,
-        arguments=arguments_of(asked.request) if asked.request else [],
+        arguments=arguments,
         may_edit=asked.request is not None and has_arguments(asked.request),
+        is_edited=any(filled.values.get(ARGUMENT + one.name, one.text) != one.text for one in arguments),
         seats=seats_of(asked, roster),
         why=why_of(asked, events),
         history=history_of_approval(asked, events),

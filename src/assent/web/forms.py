@@ -17,7 +17,7 @@ def field(form: FormData | Mapping[str, Any], name: str) -> str:
 
 def texts(form: FormData) -> dict[str, str]:
     """All text fields as they were written, to be shown once more."""
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+    return {name: value.replace("\r\n", "\n") for name, value in form.items() if isinstance(value, str)}
 
 
 def words(text: str) -> list[str]:

@@ -91,7 +91,7 @@ class HostCheck:
         if len(given) != 1 or not given[0]:
             raise Problem(400, "no-host", "The request does not name one host.", headers=HANG_UP)
         host = given[0].lower()
-        name = urlsplit(f"//{host}").hostname if _is_plain(host) else None
+        name = _name_in(host)
         if not name:
             raise Problem(400, "malformed-host", "The host of the request is no host.", headers=HANG_UP)
         if not ({host, name} & self._hosts or (self._is_local and is_loopback(name))):
@@ -103,8 +103,14 @@ class HostCheck:
             )
 
 
-def _is_plain(host: str) -> bool:
-    return all(each.isalnum() or each in "-._:[]" for each in host) and host.isascii()
+def _name_in(host: str) -> str | None:
+    """The host without its port; None for what is no host."""
+    if not host.isascii() or not all(each.isalnum() or each in "-._:[]" for each in host):
+        return None
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def is_loopback(name: str) -> bool:

@@ -1,14 +1,16 @@
 """What waits for whom: open approvals by person, a page at a time, without reading those that concern others."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from assent.governance import Roster, roster_of
-from assent.governance.approvals import ROLE, ApprovalRequest, asked_at, person, reminders_of
+from assent.governance.approvals import ROLE, ApprovalRequest, asked_at, intact_request, person, reminders_of
 from assent.governance.asked import Asked, asked_of
 from assent.store import ApprovalRecord, ApprovalStatus
 from assent.web.desk import Desk
+
+Wanted = Callable[[ApprovalRecord], bool]
 
 PAGE: Final = 25  # approvals on one page of the inbox
 CHUNK: Final = 100  # approvals that are read at once
@@ -37,18 +39,13 @@ def entries_of(roster: Roster, who: str) -> frozenset[str]:
 
 async def waiting(desk: Desk, who: str, after: str | None = None, limit: int = PAGE) -> Listed:
     """The open requests that wait for this person: they may decide, and have not said anything yet."""
-    roster = await roster_of(desk.store, desk.clock.now(), {who})
-    return await _collected(
-        _waiting(desk, who, roster, after),
-        limit,
-    )
+    return await _collected(_waiting(desk, who, after), limit)
 
 
 async def waiting_count(desk: Desk, who: str) -> str:
     """How many requests wait for a person, in so many words as a badge has room for; empty for none."""
     count = 0
-    roster = await roster_of(desk.store, desk.clock.now(), {who})
-    async for _ in _waiting(desk, who, roster, None):
+    async for _ in _waiting(desk, who, None):
         count += 1
         if count > MOST_COUNTED:
             return f"{MOST_COUNTED}+"
@@ -57,31 +54,46 @@ async def waiting_count(desk: Desk, who: str) -> str:
 
 async def team(desk: Desk, who: str, *, sees_all: bool, after: str | None = None, limit: int = PAGE) -> Listed:
     """All open requests; those who do not see everything get those in which they have a say."""
-    return await _collected(_open(desk, None if sees_all else await _entries(desk, who), after), limit)
+    entries = None if sees_all else await _entries(desk, who)
+    return await _collected(_open(desk, entries, after, lambda _: True), limit)
 
 
 async def overdue(desk: Desk, who: str, *, sees_all: bool, after: str | None = None, limit: int = PAGE) -> Listed:
     """Of these the ones that have waited too long; see `is_overdue`."""
     now = desk.clock.now()
-    found = _open(desk, None if sees_all else await _entries(desk, who), after)
-    return await _collected((one async for one in found if is_overdue(one, now)), limit)
+    entries = None if sees_all else await _entries(desk, who)
+    return await _collected(_open(desk, entries, after, lambda record: is_overdue(record, now)), limit)
 
 
 async def decided(desk: Desk, who: str, *, sees_all: bool, after: str | None = None, limit: int = PAGE) -> Listed:
     """What is no longer open, newest first."""
+    now = desk.clock.now()
     entries = None if sees_all else await _entries(desk, who)
-    found = _read(desk, None, entries, after, newest=True)
-    return await _collected((one async for one in found if one.record.status is not ApprovalStatus.PENDING), limit)
+    found = _read(desk, None, entries, after, lambda record: not _is_open(record, now), newest=True)
+    return await _collected(found, limit)
 
 
-def is_overdue(asked: Asked, now: float) -> bool:
+def is_overdue(record: ApprovalRecord, now: float) -> bool:
     """Whether a request waits too long: a reminder was due, three quarters of its time are gone, or a day is."""
-    request, record = asked.request, asked.record
-    if request is None or not asked.is_open(now):
+    if not _is_open(record, now):
         return False
-    since = asked_at(record, request)
-    late = since + A_DAY if record.expires_at is None else since + LATE * (record.expires_at - since)
-    return late <= now or any(moment <= now for moment in reminders_of(record, request))
+    # Most are young and remind nobody: those need no second look, which takes reading the request.
+    if _late_at(record, record.created_at) > now and '"reminders"' not in record.request:
+        return False
+    request = intact_request(record)
+    if request is None:
+        return False
+    is_late = _late_at(record, asked_at(record, request)) <= now
+    return is_late or any(moment <= now for moment in reminders_of(record, request))
+
+
+def _late_at(record: ApprovalRecord, since: float) -> float:
+    return since + A_DAY if record.expires_at is None else since + LATE * (record.expires_at - since)
+
+
+def _is_open(record: ApprovalRecord, now: float) -> bool:
+    in_time = record.expires_at is None or record.expires_at > now
+    return record.status is ApprovalStatus.PENDING and in_time
 
 
 def concerns(asked: Asked, roster: Roster, who: str) -> bool:
@@ -101,17 +113,21 @@ async def _entries(desk: Desk, who: str) -> frozenset[str]:
     return entries_of(await roster_of(desk.store, desk.clock.now(), {who}), who)
 
 
-async def _waiting(desk: Desk, who: str, roster: Roster, after: str | None) -> AsyncIterator[Asked]:
-    async for one in _open(desk, entries_of(roster, who), after):
-        if one.request is not None and one.said_by(who) is None and roster.sittings(one.request, who):
+async def _waiting(desk: Desk, who: str, after: str | None) -> AsyncIterator[Asked]:
+    roster = await roster_of(desk.store, desk.clock.now(), {who})
+
+    def is_theirs(record: ApprovalRecord) -> bool:
+        request = intact_request(record)
+        return request is not None and bool(roster.sittings(request, who))
+
+    async for one in _open(desk, entries_of(roster, who), after, is_theirs):
+        if one.said_by(who) is None:
             yield one
 
 
-async def _open(desk: Desk, entries: frozenset[str] | None, after: str | None) -> AsyncIterator[Asked]:
+def _open(desk: Desk, entries: frozenset[str] | None, after: str | None, wanted: Wanted) -> AsyncIterator[Asked]:
     now = desk.clock.now()
-    async for one in _read(desk, ApprovalStatus.PENDING, entries, after):
-        if one.is_open(now):
-            yield one
+    return _read(desk, ApprovalStatus.PENDING, entries, after, lambda record: _is_open(record, now) and wanted(record))
 
 
 async def _read(
@@ -119,15 +135,16 @@ async def _read(
     status: ApprovalStatus | None,
     entries: frozenset[str] | None,
     after: str | None,
+    wanted: Wanted,
     *,
     newest: bool = False,
 ) -> AsyncIterator[Asked]:
-    asked_of_them = None if entries is None else sorted(entries)
+    """Approvals that are asked of these entries, and are wanted. What was said on others is not looked up."""
+    approvers = None if entries is None else sorted(entries)
     for _ in range(MOST_LOOKED_AT // CHUNK):
-        records: list[ApprovalRecord] = await desk.store.approvals(
-            status, limit=CHUNK, approvers=asked_of_them, after=after, newest=newest
-        )
-        for one in await asked_of(desk.store, records, desk.clock.now()):
+        records = await desk.store.approvals(status, limit=CHUNK, approvers=approvers, after=after, newest=newest)
+        found = [one for one in records if wanted(one)]
+        for one in await asked_of(desk.store, found, desk.clock.now()) if found else []:
             yield one
         if len(records) < CHUNK:
             return

@@ -45,7 +45,7 @@ async def show_inbox(request: Request) -> Response:
         view=view,
         views=[(label, f"/inbox?view={name}", name == view, None) for name, (label, _) in VIEWS.items()],
         entries=listed.entries,
-        late={one.record.id for one in listed.entries if is_overdue(one, now)},
+        late={one.record.id for one in listed.entries if is_overdue(one.record, now)},
         may_pick=view == "mine" and identity.access >= Access.APPROVER,
         next_url=f"/inbox?{urlencode({'view': view, 'after': listed.after})}" if listed.after else None,
         first_url=f"/inbox?view={view}" if after else None,

@@ -123,7 +123,7 @@ def _check_place(url: str) -> None:
 
 async def _json(client: AsyncOAuth2Client, url: str) -> Mapping[str, Any]:
     try:
-        answer = await client.get(url, withhold_token=True)
+        answer = await client.request("GET", url, withhold_token=True)
         answer.raise_for_status()
         found = answer.json()
     except (httpx2.HTTPError, ValueError) as error:

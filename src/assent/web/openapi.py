@@ -13,6 +13,7 @@ from assent.web.access import Access
 from assent.web.answers import ProblemDocument
 from assent.web.problems import PROBLEM
 from assent.web.routing import Route
+from assent.web.schemas import LONGEST_ID
 
 VERSION: Final = "1"
 PATH: Final = "/api/v1/openapi.json"
@@ -84,10 +85,8 @@ def _tag(path: str) -> str:
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 200}}
-        for name in PARAMETER.findall(route.path)
-    ]
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": r"\S"}
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in PARAMETER.findall(route.path)]
 
 
 def _parameters(model: type[BaseModel] | None, place: str) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from assent.web.bodies import answer, answer_tagged, body_of, query_of
 from assent.web.desk import Desk, desk_of
 from assent.web.paging import answer_page
 from assent.web.people_answers import Delegations, DelegationShown, Me, Notices, NoticeShown, People, PersonShown
-from assent.web.problems import Problem
+from assent.web.problems import Problem, invalid
 from assent.web.reading import EVERYTHING, page_of
 from assent.web.routing import Route
-from assent.web.schemas import Delegate, DelegationFilter, NoticeFilter, Paged, PersonToSave
+from assent.web.schemas import LONGEST_ID, Delegate, DelegationFilter, NoticeFilter, Paged, PersonToSave
 
 PEOPLE: Final = "/api/v1/people"
 DELEGATIONS: Final = "/api/v1/delegations"
@@ -63,11 +63,13 @@ async def _person(request: Request) -> PersonRecord:
 
 async def save_person(request: Request) -> Response:
     """Add somebody, or say anew who they are."""
-    wanted = await body_of(request, PersonToSave)
+    wanted, person_id = await body_of(request, PersonToSave), request.path_params["person_id"]
+    if len(person_id) > LONGEST_ID:
+        raise invalid(f"The id of a person has at most {LONGEST_ID} characters.")
     if wanted.access is not None and wanted.access != identity_of(request).access.name.lower():
         _check_other(request, "change your own access")
     record = await desk_of(request).runtime.people.add(
-        request.path_params["person_id"],
+        person_id,
         name=wanted.name,
         roles=wanted.roles,
         contacts=wanted.contacts,

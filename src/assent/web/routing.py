@@ -28,7 +28,8 @@ class Route:
     them no more, while routes without it are closed to them.
 
     `body`, `query` and `answers` are pydantic models: the OpenAPI document is made of them, and handlers read with
-    them. Those without a `summary` are not in that document. Nor are pages, which answer errors in HTML, and send those who are not signed in to sign in.
+    them. Those without a `summary` are not in that document. Nor are pages, which answer errors in HTML, and send
+    those who are not signed in to sign in.
     """
 
     method: Method

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, S
 
 from assent.store import ApprovalStatus, NoticeStatus, Status
 
+LONGEST_ID: Final = 200
 MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -19,7 +20,7 @@ def _moment(given: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
 Prose = Annotated[str, StringConstraints(max_length=10_000)]
 Cursor = Annotated[str, Field(max_length=200, description="`next` of the page before; an unknown one gives no items.")]
 Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$")]  # exact, so no JSON number

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -50,13 +50,15 @@ async def serving(
         timeout_graceful_shutdown=GRACE,
     )
     server = _Server(config)
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(server.serve([listener]), name="web")
-        try:
-            await server.wait_until_ready(task)
-            yield
-        finally:
-            server.should_exit = True
+    # The server closes it as well, but not if it is interrupted.
+    with closing(listener):
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(server.serve([listener]), name="web")
+            try:
+                await server.wait_until_ready(task)
+                yield
+            finally:
+                server.should_exit = True
 
 
 class _Server(uvicorn.Server):

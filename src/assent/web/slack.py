@@ -1,6 +1,7 @@
 """Buttons in Slack: what Slack signs is a verdict of the person who has that Slack user as a contact."""
 
 import asyncio
+import http.client
 import json
 import logging
 import ssl
@@ -130,13 +131,12 @@ async def _person_of(desk: Desk, user: str) -> PersonRecord | None:
 
 async def _answer(url: str, text: str) -> None:
     """Tell whoever pressed the button, and nobody else. That Slack cannot be told changes nothing."""
-    place = urlsplit(url)
-    if not (place.scheme == "https" or (place.scheme == "http" and is_loopback(place.hostname or ""))):
-        return
-    client = WebhookClient(url, timeout=ANSWER_SECONDS, ssl=ssl.create_default_context())
     try:
-        await asyncio.to_thread(client.send, text=text, response_type="ephemeral", replace_original=False)
-    except (SlackClientError, OSError, ValueError) as error:
+        place = urlsplit(url)
+        if place.scheme == "https" or (place.scheme == "http" and is_loopback(place.hostname or "")):
+            client = WebhookClient(url, timeout=ANSWER_SECONDS, ssl=ssl.create_default_context())
+            await asyncio.to_thread(client.send, text=text, response_type="ephemeral", replace_original=False)
+    except (SlackClientError, OSError, http.client.HTTPException, ValueError) as error:
         log.warning("Slack could not be told of a verdict: %s", type(error).__name__)
 
 

@@ -122,7 +122,7 @@ function replace(region, next) {
     else if (old.tagName === "DETAILS") now.open = old.open;
     else if (old.type !== "hidden") now.value = old.value;
   }
-  next.classList.add("is-fresh");
+  if (next.matches(".card")) next.classList.add("is-fresh");
   const target = focused && byId(focused);
   if (target) target.focus({ preventScroll: true });
   else if (focused) next.focus({ preventScroll: true });
@@ -160,13 +160,13 @@ function walk(step) {
 // Edits of arguments: the button is of use once something is changed.
 
 function prepareVerdict(form) {
-  const fields = all("textarea[name^='argument.']", form);
+  const fields = all("textarea[data-original]", form);
   const button = form.querySelector("button[value=approve_changed]");
   if (!button) return;
   const update = () => {
-    const changed = fields.filter((one) => one.value !== one.defaultValue);
+    const changed = fields.filter((one) => one.value !== one.dataset.original);
     for (const one of fields) one.classList.toggle("is-changed", changed.includes(one));
-    button.disabled = changed.length === 0 && !form.dataset.refused;
+    button.disabled = changed.length === 0;
   };
   for (const one of fields) one.oninput = update;
   update();
@@ -181,12 +181,12 @@ function prepare(within) {
 
 let led = 0; // when a g was pressed
 const keysAreOn = () => localStorage.getItem("assent-keys") !== "off";
-const isTyping = (target) => target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], dialog");
+const isTyping = (target) => target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], dialog[open]");
 
 function onKey(event) {
   if (event.key === "Escape") for (const each of all("details.account[open]")) { each.open = false; each.querySelector("summary").focus(); }
   if (event.ctrlKey || event.metaKey || event.altKey || !keysAreOn() || isTyping(event.target)) return;
-  const go = Date.now() - led < 1200 && all(`[data-go="${CSS.escape(event.key)}"]`)[0];
+  const go = Date.now() - led < 2000 && all(`[data-go="${CSS.escape(event.key)}"]`)[0];
   led = 0;
   if (go) { event.preventDefault(); go.click(); return; }
   const deed = {
