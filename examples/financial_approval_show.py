@@ -362,8 +362,10 @@ async def interactive(url: str, ledger: Path, screen: Console) -> int:
         await show.asked_for("cfo@company.com")
         await show.answered(calling)
         ticket = await add_ticket(show.runtime.open_store, show.runtime.clock, "cfo@company.com", expires="1h")
-        show.say("▸", f"sign in, once, as cfo@company.com: {show.base_url}{TICKETS}{ticket.secret}", "bold cyan")
-        show.say("▸", f"or by the link in the e-mail: {await show.link_in_mail('cfo@company.com')}", "cyan")
+        show.say("▸", "sign in as cfo@company.com with this link, once:", "cyan")
+        screen.print(f"     {show.base_url}{TICKETS}{ticket.secret}", soft_wrap=True)
+        show.say("▸", "or open the link in the e-mail:", "cyan")
+        screen.print(f"     {await show.link_in_mail('cfo@company.com')}", soft_wrap=True)
         with show.waiting("Decide in the browser, or leave with Ctrl-C"):
             outcome = await outcome_of(show)
         show.say(*outcome)

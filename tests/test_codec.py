@@ -264,7 +264,7 @@ def test_sets_are_sorted_at_every_depth() -> None:
         (Order, BigOrder(id=1, discount=3), "the value", "BigOrder"),
         (list[Order], [Order(id=1), BigOrder(id=1)], "[1] in the value", "discriminator"),
         (Any, (1, 2), "the value", "annotate it as tuple"),
-        (Any, {"a": [{"b": Decimal(1)}]}, "a[0].b in the value", "decimal.Decimal"),
+        (Any, {"a": [{"b": Decimal(1)}]}, "a[0].b in the value", "Decimal"),
         (Any, {"x": {1: "a"}}, "x in the value", "has the key 1, a int"),
         (Any, {"a": NAIVE}, "a in the value", "datetime.datetime"),
         (Any, b"x", "the value", "bytes"),
@@ -279,7 +279,7 @@ def test_sets_are_sorted_at_every_depth() -> None:
         (int, Rank.LOW, "the value", "Rank"),
         (str, Size.SMALL, "the value", "Size"),
         (str, 3, "the value", "annotate"),
-        (Money, Money("1"), "amount in the value", "is a str and would come back as a decimal.Decimal"),  # type: ignore[arg-type]
+        (Money, Money("1"), "amount in the value", "is a str and would come back as a Decimal"),  # type: ignore[arg-type]
         (str | datetime, NAIVE, "the value", "would come back as a str"),
         (datetime | str, "2026-01-01T00:00:00", "the value", "would come back as a datetime.datetime"),
         (str | Path, Path("a"), "the value", "would come back as a str"),
@@ -461,6 +461,17 @@ def test_arguments_cross_as_one_object_by_parameter_name() -> None:
     assert text == '{"a":1,"b":2,"rest":[3,4],"c":3,"options":{"x":"y"}}'
     assert fresh == bound == signature.decode(text)
     assert signature.spread(fresh) == ((1, 2, 3, 4), {"c": 3, "x": "y"})
+
+
+def test_json_by_name_is_read_as_the_types_of_the_parameters() -> None:
+    def pay(amount: Decimal, to: str = "Acme", **options: int) -> None: ...
+
+    signature = signature_of(pay)
+    assert signature.names == ("amount", "to", "options")
+    given = signature.read({"amount": "1.50", "fast": 1})
+    assert signature.bind((), given) == {"amount": Decimal("1.50"), "to": "Acme", "options": {"fast": 1}}
+    with pytest.raises(CodecError, match=r"amount of pay\(\)"):
+        signature.read({"amount": "much"})
 
 
 def test_the_live_copy_shares_nothing_with_the_callers_values() -> None:

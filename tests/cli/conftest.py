@@ -1,5 +1,6 @@
 """A folder with the shop and a store, and the command that is run in it."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from assent.clock import SystemClock
+from assent.governance.people import add_person
+from assent.store.sqlite import SqliteStore
 
 SHOP = Path(__file__).parent / "shop.py"
 TREASURY = Path(__file__).parent / "treasury.py"
@@ -103,17 +108,37 @@ def assent(tmp_path: Path) -> Iterator[Shell]:
 @pytest.fixture
 def treasury(assent: Shell) -> Shell:
     """The command in a folder with the treasury, which was asked to buy a lamp."""
-    shutil.copy(TREASURY, assent.folder / "treasury.py")
-    ask(assent, "buy", "item=lamp")
-    return assent
+    return with_treasury(assent)
 
 
 @pytest.fixture
 def office(treasury: Shell) -> Shell:
     """The same with people who have roles."""
-    for person in ("fin@company.com", "cfo@company.com"):
-        treasury("users", "add", person, "--role", "finance")
-    return treasury
+    return with_people(treasury)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """An office that tests only read, or are refused by."""
+    return with_people(with_treasury(shell_in(tmp_path_factory.mktemp("desk"))))
+
+
+def with_treasury(shell: Shell) -> Shell:
+    shutil.copy(TREASURY, shell.folder / "treasury.py")
+    ask(shell, "buy", "item=lamp")
+    return shell
+
+
+def with_people(shell: Shell) -> Shell:
+    """Two members of finance, added without a process for each."""
+
+    async def add() -> None:
+        async with SqliteStore(str(shell.folder / "assent.db")) as store:
+            for person in ("fin@company.com", "cfo@company.com"):
+                await add_person(store, SystemClock(), person, roles=["finance"])
+
+    asyncio.run(add())
+    return shell
 
 
 def ask(shell: Shell, action: str, *pairs: str, who: str = "alice@company.com") -> str:

@@ -104,9 +104,9 @@ def test_how_people_decide_is_part_of_the_question(treasury: Shell) -> None:
         (["--count", "1", "--within", "soon"], "is not a duration"),
     ],
 )
-def test_a_question_that_makes_no_sense_starts_nothing(treasury: Shell, options: list[str], words: str) -> None:
-    assert words in treasury.error(*ASK, *options, code=2)
-    assert {each["name"] for each in treasury.read("executions")} == {"buy"}
+def test_a_question_that_makes_no_sense_starts_nothing(desk: Shell, options: list[str], words: str) -> None:
+    assert words in desk.error(*ASK, *options, code=2)
+    assert {each["name"] for each in desk.read("executions")} == {"buy"}
 
 
 def test_what_is_no_mandate_is_told(treasury: Shell) -> None:

@@ -13,6 +13,12 @@ from tests.cli.treasury import ODD
 CFO, FIN, BOSS, CEO = "cfo@company.com", "fin@company.com", "boss@company.com", "ceo@company.com"
 
 
+@pytest.fixture(scope="module")
+def payment(desk: Shell) -> str:
+    """An approval that nobody decides."""
+    return ask(desk, "pay", "amount=5", "supplier=acme")
+
+
 def test_show_tells_who_decides_and_what_would_happen(office: Shell) -> None:
     approval = ask(office, "pay", "amount=25000", f"supplier={ODD}")
     text = office("approvals", "show", approval[:13], "--as", FIN)
@@ -132,10 +138,11 @@ def test_changes_take_the_form_of_what_they_replace(office: Shell) -> None:
         (["--if", "amount < 9", "--change", "amount=7"], "go with a plain approval", 2),
     ],
 )
-def test_a_verdict_that_makes_no_sense_is_one_line(office: Shell, options: list[str], words: str, code: int) -> None:
-    approval = ask(office, "pay", "amount=5", "supplier=acme")
-    assert words in office.error("approve", approval, "--as", CFO, *options, code=code)
-    assert office.read("approvals", "show", approval)["status"] == "pending"
+def test_a_verdict_that_makes_no_sense_is_one_line(
+    desk: Shell, payment: str, options: list[str], words: str, code: int
+) -> None:
+    assert words in desk.error("approve", payment, "--as", CFO, *options, code=code)
+    assert desk.read("approvals", "show", payment)["status"] == "pending"
 
 
 def test_all_of_them_must_approve_and_it_shows_who_is_missing(office: Shell) -> None:

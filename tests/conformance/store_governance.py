@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from assent.codec import to_json
 from assent.errors import PermitRefused, UsageError
 from assent.store import ApprovalRecord, ApprovalStatus, Permit, Store, VerdictRecord
 from tests.conformance.store_records import (
@@ -58,6 +59,33 @@ class GovernanceSuite:
         assert await listed(execution_id="e1") == ["old", "middle", "young"]
         assert await listed(status=ApprovalStatus.PENDING) == ["old", "young", "foreign"]
         assert await listed(status=ApprovalStatus.GRANTED, execution_id="e1") == ["middle"]
+        assert await listed(newest=True, limit=2) == ["foreign", "young"]
+        assert await listed(after="middle") == ["young", "foreign"]
+        assert await listed(after="middle", newest=True) == ["old"]
+        assert await listed(after="unknown") == []
+
+    async def test_approvals_are_found_by_whom_they_ask_and_by_their_action(self, store: Store) -> None:
+        def asking(approval_id: str, action: str, *approvers: str) -> ApprovalRecord:
+            return approval(approval_id, request=to_json({"action": action, "approvers": approvers}))
+
+        await ask(
+            store,
+            asking("a1", "pay", "CFO@company.com", "role:finance"),
+            asking("a2", "ship", "role:finance"),
+            asking("a3", "pay", "ann"),
+            approval("broken", request="{"),
+        )
+
+        async def listed(**query: object) -> list[str]:
+            return [record.id for record in await store.approvals(**query)]  # type: ignore[arg-type]  # as a table
+
+        assert await listed(approvers=["cfo@company.com", "bob"]) == ["a1"]
+        assert await listed(approvers=["role:finance"]) == ["a1", "a2"]
+        assert await listed(approvers=["role:finance"], action="ship") == ["a2"]
+        assert await listed(approvers=["ann"], after="a1", limit=1) == ["a3"]
+        assert await listed(approvers=[]) == []
+        assert await listed(action="pay") == ["a1", "a3"]
+        assert (await store.counts())["approvals"] == {"pending": 4}
 
     async def test_a_decision_brings_its_verdict_its_events_and_word_to_the_execution(self, store: Store) -> None:
         await ask(store)

@@ -141,6 +141,8 @@ class StoreSuite(CredentialsSuite, GovernanceSuite, DirectorySuite, LedgerSuite,
             (ExecutionQuery(cause="denied"), ["e3"]),
             (ExecutionQuery(since=NOW + 2), ["e3", "e2"]),
             (ExecutionQuery(parent_id="e0"), ["e1"]),
+            (ExecutionQuery(text="LAMP"), ["e2"]),
+            (ExecutionQuery(text="%"), []),
             (ExecutionQuery(since=NOW, before="e3", limit=2), ["e2", "e1"]),
             (ExecutionQuery(name="pay", status=Status.COMPLETED), []),
         ],
@@ -148,7 +150,7 @@ class StoreSuite(CredentialsSuite, GovernanceSuite, DirectorySuite, LedgerSuite,
     async def test_executions_are_found_by(self, store: Store, query: ExecutionQuery, expected: list[str]) -> None:
         await store.create(execution("e0"))
         await store.create(execution("e1", parent_id="e0", created_at=NOW + 1))
-        await store.create(execution("e2", name="ship", created_at=NOW + 2))
+        await store.create(execution("e2", name="ship", created_at=NOW + 2, arguments='{"item":"Lamp"}'))
         await store.create(execution("e3", status=Status.FAILED, cause="denied", created_at=NOW + 3))
         assert [record.id for record in await store.executions(query)] == expected
 
@@ -205,6 +207,7 @@ class StoreSuite(CredentialsSuite, GovernanceSuite, DirectorySuite, LedgerSuite,
     async def test_events_of_all_executions_are_read_in_order_and_in_pages(self, store: Store) -> None:
         for number in range(5):
             await store.append(OWNER, commit(event(f"e{number}"), execution_id=f"e{number}"))
+        assert await store.last_seq() == (await store.events())[-1].seq
         first = await store.events(limit=3)
         rest = await store.events(after=first[-1].seq)
         assert [line.execution_id for line in first + rest] == ["e0", "e1", "e2", "e3", "e4"]

@@ -153,6 +153,21 @@ async def test_a_condition_that_was_taken_back_does_not_carry_over(ground: Groun
     assert (asked.status, effects) == ("pending", [])
 
 
+@pytest.mark.parametrize("others", [[CFO], [CFO, CEO]], ids=["alike", "of one name"])
+async def test_an_edit_is_one_voice_in_one_of_two_questions(ground: Ground, others: list[str]) -> None:
+    wire = governed("twice", ApprovalPolicy([CFO]), ApprovalPolicy(others))
+    async with ground.runtime(wire) as runtime:
+        handle = await runtime.start(wire, Decimal(500))
+        asked = await open_ones(ground, runtime, 2)
+        first = next(one for one in asked if from_json(one.request)["approvers"] == [CFO])
+        await ground.say(runtime, first, CFO, changes={"amount": "400"})
+        (left,) = await open_ones(ground, runtime, 4)
+        assert effects == []
+        await ground.say(runtime, left, CFO)
+        await handle.result()
+    assert effects == [(Decimal(400), "acme", "hunter2")]
+
+
 async def test_what_people_approved_in_other_places_is_asked_again(ground: Ground) -> None:
     stages = SequentialApprovalPolicy([ApprovalStage("law", [LAW]), ApprovalStage("money", [CFO])], name="stages")
     wire = governed("both", stages, ApprovalPolicy([CEO], name="boss"))

@@ -414,7 +414,7 @@ def cover(arguments: dict[str, Any], now: float = MOMENT, roster: Roster | None 
         (5, 5_000_000),
         (0.1, 100_000),
         ("0.0000001", 1),
-        ("0", 0),
+        ("0", None),  # of what takes nothing there could be any number
         ("-1", None),
         (True, None),
         ("NaN", None),

@@ -78,8 +78,9 @@ async def test_a_policy_holds_only_for_the_actions_that_it_is_for() -> None:
     async def effect() -> str:
         return "done"
 
-    assert await govern([large], name="refund", risk="critical")(effect)() == "done"
-    assert await govern([large], name="pay_all", risk="low")(effect)() == "done"
+    rest = policy(name="rest")(lambda action, facts: True)
+    assert await govern([large, rest], name="refund", risk="critical")(effect)() == "done"
+    assert await govern([large, rest], name="pay_all", risk="low")(effect)() == "done"
     with pytest.raises(PolicyDenied):
         await govern([large], name="pay_all", risk="high")(effect)()
 
@@ -91,3 +92,13 @@ def test_a_risk_that_nobody_knows_is_refused_when_the_function_is_governed() -> 
         govern(labels="money")
     with pytest.raises(UsageError, match="applies_to="):
         policy(applies_to="pay_*")(lambda action, facts: True)  # type: ignore[call-overload]  # what must be refused
+
+
+def test_policies_none_of_which_is_for_the_function_are_refused() -> None:
+    async def refund(amount: int) -> int:
+        return amount
+
+    limit = RateLimitPolicy(10, applies_to=Selector(actions=["pay_*"]))
+    with pytest.raises(UsageError, match="nothing would govern it"):
+        govern([limit], name="refund")(refund)
+    govern([limit, RateLimitPolicy(10, name="all")], name="refund")(refund)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from random import Random  # noqa: TID251 - seeded, so that every process draws the same
 from typing import Any, Final
 
 from assent import (
@@ -13,6 +14,7 @@ from assent import (
     ApprovalStage,
     BudgetPolicy,
     Governed,
+    Policy,
     Preview,
     RateLimitPolicy,
     SequentialApprovalPolicy,
@@ -153,6 +155,60 @@ async def by_file(case: int, amount: Decimal, supplier: str) -> str:
 
 
 # As many as have no divisor in common with the numbers by which cases get their suppliers and fail.
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One consent without which an effect has no authority."""
+
+    policy: str
+    entries: tuple[str, ...]  # whose consent counts
+    stage: int = 1
+    quorum: int = 1
+    each: bool = False
+    barred: tuple[str, ...] = ()  # whose consent never does
+    silence: bool = False  # nobody having objected is consent as well
+    reason: bool = False
+
+
+# Some more, of policies that were drawn at random; what each asks for stands beside it.
+MENU: Final[Sequence[tuple[Policy, tuple[Need, ...]]]] = (
+    (ApprovalPolicy(["ann@x.org", "bob@x.org"], name="either"), (Need("either", ("ann@x.org", "bob@x.org")),)),
+    (ApprovalPolicy([FINANCE], quorum=2, name="finance"), (Need("finance", (FINANCE,), quorum=2),)),
+    (
+        ApprovalPolicy(["cfo@x.org", LEGAL], require_reason=True, name="why"),
+        (Need("why", ("cfo@x.org", LEGAL), reason=True),),
+    ),
+    (
+        SequentialApprovalPolicy([ApprovalStage("law", [LEGAL]), ApprovalStage("chief", ["cfo@x.org"])], name="steps"),
+        (Need("steps", (LEGAL,)), Need("steps", ("cfo@x.org",), stage=2)),
+    ),
+    (
+        ApprovalPolicy(["cid@x.org"], expires=SOON, on_expiry="approve", name="silent"),
+        (Need("silent", ("cid@x.org",), silence=True),),
+    ),
+    (
+        ApprovalPolicy(["ann@x.org", "cid@x.org"], quorum="all", name="both"),
+        (Need("both", ("ann@x.org", "cid@x.org"), each=True),),
+    ),
+    (ValidationPolicy(check=lambda action: action.amount < 1000, name="limit"), ()),
+    (RateLimitPolicy(500, "1h", name="rate"), ()),
+    (would_deny, ()),
+)
+
+
+def mixed(number: int) -> tuple[Governed[Any, Any], tuple[Need, ...]]:
+    """A function under two to four policies."""
+    chance, name = Random(number), f"mixed_{number}"
+    drawn = chance.sample(MENU, chance.randint(2, 4))
+
+    async def pay(case: int, amount: Decimal, supplier: str) -> str:
+        return happen(name, case, amount, supplier)
+
+    governed = govern([policy for policy, _ in drawn], verify=look_up, name=name)(pay)
+    return governed, tuple(need for _, needs in drawn for need in needs)
+
+
+MIXED: Final = {number: mixed(number) for number in range(9)}
+
 ALL: Final[Sequence[Governed[Any, Any]]] = (
     quorum_of_two,
     in_stages,
@@ -167,21 +223,12 @@ ALL: Final[Sequence[Governed[Any, Any]]] = (
     previewed,
     throttled,
     by_file,
+    *(governed for governed, _ in MIXED.values()),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One consent without which an effect has no authority."""
-
-    policy: str
-    entries: tuple[str, ...]  # whose consent counts
-    stage: int = 1
-    quorum: int = 1
-    each: bool = False
-    barred: tuple[str, ...] = ()  # whose consent never does
-    silence: bool = False  # nobody having objected is consent as well
-    reason: bool = False
+def always(needs: Sequence[Need]) -> Callable[[Decimal], list[Need]]:
+    return lambda _: list(needs)
 
 
 NEEDS: Final[dict[str, Callable[[Decimal], list[Need]]]] = {
@@ -198,4 +245,5 @@ NEEDS: Final[dict[str, Callable[[Decimal], list[Need]]]] = {
     "previewed": lambda _: [Need("approval", ("ann@x.org", "cfo@x.org"))],
     "throttled": lambda amount: [] if amount < 100 else [Need("approval", (LEGAL,))],
     "by_file": lambda amount: [] if amount < 100 else [Need("large", (FINANCE, "cfo@x.org"), barred=("fay@x.org",))],
+    **{governed.name: always(needs) for governed, needs in MIXED.values()},
 }

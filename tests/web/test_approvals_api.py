@@ -86,7 +86,9 @@ async def test_pages_of_approvals_follow_one_another_in_each_view() -> None:
             found: list[str] = []
             cursor: str | None = None
             while True:
-                query = {"view": view, "limit": 2} | ({"cursor": cursor} if cursor else {})
+                query: dict[str, str | int] = {"view": view, "limit": 2}
+                if cursor:
+                    query["cursor"] = cursor
                 page = (await whose.get(APPROVALS, params=query)).json()
                 found += [each["id"] for each in page["items"]]
                 cursor = page["next"]

@@ -1,10 +1,12 @@
 """Policies, mandates, people, delegations and notices over REST."""
 
+import io
 from dataclasses import replace
 
 from assent import Selector, ValidationPolicy
 from assent.governance import policy
-from assent.store import ApprovalRecord
+from assent.notify import ConsoleChannel
+from assent.store import NoticeRecord, NoticeStatus
 from tests.web.place import place
 
 OPERATOR, VIEWER, CFO, ADMIN = "operator@company.com", "viewer@company.com", "cfo@company.com", "admin@company.com"
@@ -118,14 +120,29 @@ async def test_who_asks_is_told_who_they_are() -> None:
 
 
 async def test_a_notice_that_was_given_up_is_tried_again() -> None:
-    async with place() as there, there.client(OPERATOR) as client:
+    async with place(channels=[ConsoleChannel(file=io.StringIO())]) as there, there.client(OPERATOR) as client:
         _, approval_id = await there.asked(client)
-        store = there.runtime.open_store
-        record = await store.approval(approval_id)
-        assert isinstance(record, ApprovalRecord)
-        await store.remind(replace(record, version=record.version + 1, channels=["mail"]), [])
-        assert (await client.get("/api/v1/notifications")).json() == {"items": [], "next": None}
-        assert (await client.post("/api/v1/notifications/none:requested:mail/retry")).status_code == 404
+        path, store = "/api/v1/notifications", there.runtime.open_store
+        (shown,) = (await client.get(path, params={"approval_id": approval_id})).json()["items"]
+        assert (shown["approval_id"], shown["topic"]) == (approval_id, "requested")
+        given_up = NoticeRecord(
+            id=f"{approval_id}:reminded:mail",
+            approval_id=approval_id,
+            channel="mail",
+            topic="reminded",
+            created_at=1.0,
+            due_at=1.0,
+        )
+        (sent,) = await store.notices(approval_id=approval_id)
+        await store.close_notice(replace(sent, status=NoticeStatus.SENT), [given_up])
+        waiting = await client.post(f"{path}/{given_up.id}/retry")
+        assert (waiting.status_code, waiting.json()["type"]) == (409, "urn:assent:notice-not-settled")
+        await store.close_notice(replace(given_up, status=NoticeStatus.DEAD, attempts=9, error="no such host"))
+        (dead,) = (await client.get(path, params={"status": "dead"})).json()["items"]
+        assert (dead["attempts"], dead["error"]) == (9, "no such host")
+        again = await client.post(f"{path}/{given_up.id}/retry")
+        assert (again.status_code, again.json()["status"], again.json()["attempts"]) == (202, "pending", 0)
+        assert (await client.post(f"{path}/none:requested:mail/retry")).status_code == 404
 
 
 async def test_the_statistics_tell_how_approvers_decide() -> None:

@@ -8,7 +8,7 @@ from rich.text import Text
 from assent.cli.asked import approval_facts, approval_row
 from assent.cli.moments import past
 from assent.cli.output import Row, Screen, iso, moment, plain, short_moment, shortened, styled
-from assent.cli.stored import EVERYTHING, engine_on, find_execution, opened
+from assent.cli.stored import EVERYTHING, ending_of, engine_on, find_execution, opened
 from assent.cli.timeline import LONGEST_VALUE, compact, event_facts, event_in_words, timeline_rows, value_of
 from assent.cli.waiting import Staff, approvals_awaited, staff_of, waits_in_words
 from assent.errors import UsageError
@@ -113,9 +113,10 @@ def _arguments(record: ExecutionRecord, events: Sequence[Event]) -> Any:
 
 def _ending(record: ExecutionRecord, events: Sequence[Event]) -> tuple[Any, Any]:
     """The result and the error of an execution; None for what there is not."""
-    if not record.status.is_final or not events:
+    event = ending_of(record, events)
+    if event is None:
         return None, None
-    ending = value_of(events[-1].value)
+    ending = value_of(event.value)
     return (ending, None) if record.status is Status.COMPLETED else (None, ending)
 
 
@@ -142,9 +143,10 @@ def _head(
         pairs.append(("worker", f"{worker.id}, process {worker.pid} on {worker.host}"))
     pairs += _several("waits for", waits_in_words(record, approvals, staff, now))
     pairs += _several("arguments", _argument_lines(_arguments(record, events)))
-    if record.status.is_final and events:
+    ending = ending_of(record, events)
+    if ending is not None:
         name = "result" if record.status is Status.COMPLETED else record.cause or "reason"
-        pairs.append((name, shortened(event_in_words(events[-1], approvals, now), LONGEST_VALUE)))
+        pairs.append((name, shortened(event_in_words(ending, approvals, now), LONGEST_VALUE)))
     return pairs
 
 

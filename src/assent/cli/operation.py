@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from assent.cli.options import Json, Url, finish, screen
+from assent.errors import UsageError
 
 # As in `main`, each command imports what it needs itself.
 
@@ -71,8 +72,12 @@ def serve(  # noqa: PLR0913 - one setting a line, as it is read
 
     On a terminal it prints a link with which you sign in, once.
     """
-    from assent.cli import serve as room
-
+    try:
+        from assent.cli import serve as room
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"`assent serve` needs {error.name}, which is not installed: pip install 'assent[notify,web]'"
+        ) from error
     order = room.Order(
         files=files,
         host=host,

@@ -11,6 +11,7 @@ import assent
 from assent.cli.arguments import bound_arguments
 from assent.cli.output import Screen
 from assent.cli.reference import load_function, runtime_of
+from assent.cli.stored import ending_of
 from assent.cli.timeline import failure_in_words, value_of
 from assent.cli.waiting import approvals_awaited, signals_awaited, staff_of, waits_in_words
 from assent.clock import seconds
@@ -127,8 +128,8 @@ class Call:
         return 0
 
     async def _report_failure(self, record: ExecutionRecord, error: BaseException) -> int:
-        events = await self.store.journal(record.id)
-        failure = value_of(events[-1].value) if record.status is Status.FAILED and events else None
+        ending = ending_of(record, await self.store.journal(record.id))
+        failure = value_of(ending.value) if record.status is Status.FAILED and ending else None
         if self.order.as_json:
             self.screen.json(self._facts(record, error=failure or {"message": str(error)}))
         elif isinstance(error, AssentError) or not isinstance(failure, dict):

@@ -9,7 +9,7 @@ from typing import TypeVar
 from assent.clock import SystemClock
 from assent.engine.local import LocalEngine
 from assent.errors import ApprovalNotFound, ExecutionNotFound, StoreUnavailable, UsageError
-from assent.store import ApprovalRecord, ExecutionQuery, ExecutionRecord, Store
+from assent.store import ApprovalRecord, Event, ExecutionQuery, ExecutionRecord, Store
 from assent.store.connection import MEMORY, location_of
 from assent.store.sqlite import SqliteStore
 
@@ -89,3 +89,9 @@ def _only(found: Sequence[Record], id: str, what: str) -> Record:
     names = ", ".join(record.id for record in found[:SHOWN])
     rest = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise UsageError(f"{id!r} is the beginning of {len(found)} {what}: {names}{rest}. Give more of it.")
+
+
+def ending_of(record: ExecutionRecord, events: Sequence[Event]) -> Event | None:
+    """The event that tells how an execution ended; not always the last one, for late verdicts are journaled too."""
+    kind = f"execution.{record.status.value}"
+    return next((event for event in reversed(events) if record.status.is_final and event.type == kind), None)

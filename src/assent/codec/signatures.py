@@ -55,7 +55,7 @@ class Signature:
         return self._names
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """JSON values by name as the parameters' own types, for `bind`; defaults are not filled in. Raises CodecError."""
+        """JSON values by name as the parameters' own types, for `bind`, which fills in defaults. Raises CodecError."""
         hints = {name: self._annotations[name] for name in given if name in self._by_name}
         return {
             name: Codec(hints.get(name, Any), f"{name} of {self.name}()").decode(to_json(value))

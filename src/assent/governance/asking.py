@@ -20,6 +20,7 @@ from assent.governance.approvals import (
     intact_request,
     levels_of,
     opened,
+    person,
     signal_name,
 )
 from assent.governance.authority import Authority, ambient_authority
@@ -53,16 +54,16 @@ Neither is taken on trust: `permits.recheck` holds the stored request against th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """An approval that also counts for the action as it was edited: in the same place, where it is asked anew."""
+    """An approval that also counts for the action as it was edited: where the same policy asks in the same stage."""
 
-    policy: str
+    policy: str  # its digest: several may bear one name
     stage: int
     approver: str
     reason: str = ""
     conditions: Sequence[str] = ()
 
     def fits(self, request: ApprovalRequest) -> bool:
-        return (self.policy, self.stage) == (request.policy, request.stage)
+        return (self.policy, self.stage) == (request.policy_digest, request.stage)
 
 
 class Amended(BaseException):
@@ -85,7 +86,7 @@ class Round:
     def __init__(self, live: LiveExecution, carried: Sequence[Carried] = ()) -> None:
         self.opened: list[str] = []
         self._live = live
-        self._carried = carried
+        self._carried = list(carried)
 
     async def obtain_all(self, series: Sequence[Sequence[ApprovalRequest]]) -> list[Grant]:
         """Ask for all of it: each series beside the others, the requests of one series one after another.
@@ -114,12 +115,22 @@ class Round:
         record = opened(str(uuid4()), live.info.id, request, live.loop.now, channels)
         self.opened.append(record.id)
         try:
-            word = await _Question(live, record, request, self._carried).answer()
+            word = await _Question(live, record, request, self._taken(request)).answer()
         except asyncio.CancelledError:
             await _step(live, "withdraw approval", partial(_withdraw, record.id))
             raise
         _check(live, record, request, word)
         return record.id, word["digest"]
+
+
+    def _taken(self, request: ApprovalRequest) -> list[Carried]:
+        """What carries over to this request, and to no other: two policies that are alike are still two questions."""
+        found: dict[str, Carried] = {}
+        for each in self._carried:
+            if each.fits(request):
+                found.setdefault(person(each.approver), each)
+        self._carried = [each for each in self._carried if each not in found.values()]
+        return list(found.values())
 
 
 class _Question:
@@ -131,7 +142,7 @@ class _Question:
         self.live = live
         self.record = record
         self.request = request
-        self.carried = [each for each in carried if each.fits(request)]
+        self.carried = carried
         self.asked_at = record.created_at  # from then on reminders are counted; escalation asks anew
         self.expires_at = record.expires_at
         self.reminded = 0
@@ -281,7 +292,7 @@ async def _carry(
     """Have those who have agreed to the edited action already agree to it here."""
     for each in carried:
         said = await authority.store.verdicts(approval_id)
-        if any(one.approver == each.approver for one in said):
+        if any(person(one.approver) == person(each.approver) for one in said):
             continue  # done before a crash, or they were faster
         # Whoever may not decide here, or only later: the refusal is on record, and the others are asked.
         with contextlib.suppress(VerdictRefused):

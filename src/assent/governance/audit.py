@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Final
 
 from assent.codec import from_json, to_json
+from assent.errors import CodecError
 from assent.governance.action import Action, names_of
 from assent.governance.policy import BEFORE, Answer, Decision, Facts, Phase, Policy, then
 from assent.governance.redaction import SENSITIVE, SENSITIVE_TYPES, Record, Redaction
@@ -90,8 +91,11 @@ class AuditPolicy(Policy):
 
 def _hushed(action: Action, redaction: Redaction, error: Any) -> Any:
     """An error without the secrets among the arguments, which its words may repeat."""
-    secrets = secrets_of(redaction, action.to_canonical().decode(), action.arguments)
-    return from_json(without(secrets, to_json(error)))
+    try:
+        arguments = action.to_canonical().decode()
+    except CodecError:
+        return error  # they are stored nowhere
+    return from_json(without(secrets_of(redaction, arguments, action.arguments), to_json(error)))
 
 
 def _regardless(decision: Decision, _: object) -> Answer:

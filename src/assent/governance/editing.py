@@ -40,7 +40,7 @@ async def record_edit(
     facts = _facts(amended, show) | {"action_digest": after.digest, "instead_of": before.digest}
     scope.notes.append(Note("policy.approval.edited", amended.request.policy, to_json(facts)))
     place = amended.request
-    editor = Carried(policy=place.policy, stage=place.stage, approver=amended.approver, reason=amended.reason)
+    editor = Carried(policy=place.policy_digest, stage=place.stage, approver=amended.approver, reason=amended.reason)
     found = {_key(editor): editor}
     for approval_id in opened:
         record = await authority.store.approval(approval_id)
@@ -84,7 +84,7 @@ def _conditional(
         return []
     return [
         Carried(
-            policy=request.policy,
+            policy=request.policy_digest,
             stage=request.stage,
             approver=one.approver,
             reason=one.reason,

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from assent.clock import stopwatch
 from assent.errors import UsageError
 from assent.governance.account import Trace
-from assent.governance.action import NOTHING, Action, Outcome
+from assent.governance.action import Action, Outcome
 from assent.governance.approvals import ApprovalRequest, is_role
 from assent.governance.policy import Decision, Facts, Phase, Policy, said_yes
 from assent.governance.previews import Hush, MakePreview, Preview, as_it_is, preview_of

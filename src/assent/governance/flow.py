@@ -25,7 +25,7 @@ from assent.governance.permits import (
 )
 from assent.governance.policy import Policy
 from assent.governance.terms import PolicySet, Subject, awaited, run_post, run_pre
-from assent.governance.veil import secrets_of, veiled, withheld_error, without
+from assent.governance.veil import is_plain, secrets_of, veiled, withheld_error, without
 from assent.store import Permit, Settlement
 
 
@@ -298,6 +298,8 @@ def redacted_error(subject: Subject, rules: PolicySet, text: str, bound: Mapping
 
 def hushed(subject: Subject, rules: PolicySet, text: str, bound: Mapping[str, Any]) -> str:
     """A JSON text without the secrets among the arguments."""
+    if is_plain(rules.redaction, bound):
+        return text
     try:
         arguments = subject.signature.encode(bound)
     except CodecError:

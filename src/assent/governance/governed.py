@@ -22,7 +22,7 @@ from assent.engine import (
     nested_identity,
     plain_name,
 )
-from assent.errors import OutsideWorkflow
+from assent.errors import OutsideWorkflow, UsageError
 from assent.governance.authority import Authority, ambient_authority
 from assent.governance.bare import Bare
 from assent.governance.flow import Flow, redacted_error
@@ -63,11 +63,15 @@ class Governed(Generic[P, R]):
     """
 
     def __init__(self, fn: Callable[P, Any], terms: Terms) -> None:
-        self._common = _Common(
-            PolicySet.for_action(terms.policies, terms.name or _name_of(fn), terms),
-            step=fn.spec if isinstance(fn, Step) else None,
-        )
-        self._take(fn, terms, terms.name or _name_of(fn))
+        name = terms.name or _name_of(fn)
+        rules = PolicySet.for_action(terms.policies, name, terms)
+        if terms.policies and not rules.policies:
+            raise UsageError(
+                f"None of the policies given to @govern is for {name!r}, so nothing would govern it. Mend their "
+                "`applies_to`, or leave them out."
+            )
+        self._common = _Common(rules, step=fn.spec if isinstance(fn, Step) else None)
+        self._take(fn, terms, name)
 
     def _take(self, fn: Callable[P, Any], terms: Terms, name: str, of: Any = None) -> None:
         # Not its attributes: a step or a workflow has a program of its own there, which nobody governs.

@@ -66,9 +66,11 @@ class MandateTerms:
         for name in self.amount.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
         try:
-            return millionths(value)
+            amount = millionths(value)
         except UsageError:
             return None
+        # Of what takes nothing there could be any number, unless they are counted.
+        return amount if amount or self.count is not None else None
 
     def to_facts(self) -> dict[str, Any]:
         """As JSON data."""

@@ -24,14 +24,14 @@ UNKNOWN: Final = object()  # the value behind a piece of JSON that has another s
 
 def veiled(redaction: Redaction, text: str, value: Any) -> str:
     """The JSON of a value without what the redaction hides, and otherwise whole; `text` itself if it hides nothing."""
-    if _is_plain(redaction, value):
+    if is_plain(redaction, value):
         return text
     veil = _Veil(redaction)
     shown = veil.visit(from_json(text), value)
     return to_json(shown) if veil.hidden else text
 
 
-def _is_plain(redaction: Redaction, value: Any) -> bool:
+def is_plain(redaction: Redaction, value: Any) -> bool:
     """Whether it surely hides nothing of the value. Most values are of that kind, and need not be read again."""
     kind = type(value)
     if kind is not dict:

@@ -16,7 +16,7 @@ from assent.clock import Clock, Duration, SystemClock, seconds
 from assent.codec import digest, to_json
 from assent.errors import UsageError
 from assent.notify.channel import Notification
-from assent.notify.safety import failed, seconds_of
+from assent.notify.safety import failed, is_loopback, seconds_of
 
 PREFIX: Final = "whsec_"
 SHORTEST_SECRET: Final = 24  # bytes, as the specification asks
@@ -107,8 +107,12 @@ def _check_url(url: str) -> None:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError) as error:
         raise UsageError("The URL of a webhook cannot be read. Give one such as https://example.com/hooks.") from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise UsageError("The URL of a webhook must begin with https:// or http:// and name a host.")
+    is_safe = parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.host))
+    if not is_safe or not parsed.host:
+        raise UsageError(
+            "The URL of a webhook must begin with https:// and name a host (http:// only on this machine): anybody on "
+            "the way could read what is asked."
+        )
     if parsed.userinfo:
         raise UsageError('A URL with a password may be logged by others. Give headers={"authorization": ...} instead.')
 

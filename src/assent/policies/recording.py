@@ -1,6 +1,5 @@
 """An action as it was recorded when its policies were asked, and what its record does not have."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -9,7 +8,7 @@ from assent.codec import from_json, to_json
 from assent.governance import Action, Principal
 from assent.governance.approvals import person
 from assent.governance.kinds import revived
-from assent.governance.redaction import REDACTED
+from assent.governance.redaction import CUT, MARKER, REDACTED
 from assent.store import Event
 
 EVALUATED: Final = "policy.evaluated"
@@ -17,13 +16,7 @@ NOT_CAPTURED: Final = "arguments (not captured)"
 UNREADABLE: Final = "its whole record (not readable)"
 
 # What a redaction writes in place of what it hides or cannot show. A real text of that form counts as hidden too.
-MARKER: Final = re.compile(
-    r"\[(?:cut|cycle|too deep|\d+ bytes|whole number of \d+ bits|unreadable [^\]]+|\w+(?:\.[\w<>]+)+)\]"
-    r"|.*\[redacted\].*|.*\[cut: \d+ characters in all\]",
-    re.DOTALL,
-)
 SIGNS: Final = ('"[', REDACTED, "[cut")  # without any of these nothing is hidden
-CUT: Final = "[cut]"  # the field that says that others were left out
 
 
 class Question(NamedTuple):

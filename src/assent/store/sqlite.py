@@ -1,6 +1,7 @@
 """The store on one SQLite file, shared by the processes of one machine: executions, journals, inboxes, approvals.
 
-People, credentials, holds and notices have modules of their own, which it inherits, as it does the file that all of them are in.
+People, credentials, holds and notices have modules of their own, which it inherits, as it does the file that all of
+them are in.
 """
 
 # ruff: noqa: S608 - only our own words are put together to statements; values are bound

@@ -100,6 +100,8 @@ def said_in(form: FormData, request: ApprovalRequest | None) -> tuple[Said, dict
             raise UsageError(f'You changed {names}. Press "Approve with changes" to approve that, or undo the change.')
         case "approve":
             return "approve", None, conditions
+        case "approve_changed" if not changes:
+            raise UsageError('You changed no argument. Change one, or press "Approve".')
         case "approve_changed":
             return "approve", changes, conditions
         case "reject":

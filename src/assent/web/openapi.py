@@ -24,6 +24,7 @@ DESCRIPTION: Final = (
     "`Authorization: Bearer assent_...`. Errors are problem documents (RFC 9457)."
 )
 
+Told = tuple[type[BaseModel], JsonSchemaMode]
 Schemas = Mapping[Any, Mapping[str, Any]]
 """The schema of each model, by model and mode."""
 
@@ -47,12 +48,12 @@ def document_of(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _models(routes: Sequence[Route]) -> list[tuple[type[BaseModel], JsonSchemaMode]]:
+def _models(routes: Sequence[Route]) -> list[Told]:
     taken = [route.body for route in routes if route.body is not None]
     given: list[type[BaseModel]] = [ProblemDocument]
     given += [model for route in routes for model in route.answers.values() if model is not None]
-    found: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in taken]
-    found += [(model, "serialization") for model in given]
+    modes: list[tuple[list[type[BaseModel]], JsonSchemaMode]] = [(taken, "validation"), (given, "serialization")]
+    found: list[Told] = [(model, mode) for models, mode in modes for model in models]
     return list(dict.fromkeys(found))
 
 
