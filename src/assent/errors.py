@@ -44,7 +44,6 @@ AssentError                     500   1
 OutcomeUnknown                            raised by a `verify=` function that cannot tell
 """
 
-from decimal import Decimal
 from typing import Any, ClassVar
 
 
@@ -213,15 +212,15 @@ class RateLimited(PolicyDenied):
 
 
 class BudgetExceeded(PolicyDenied):
-    """A budget has not enough left. `limit`, `spent` and `remainder` are Decimals where they are known.
+    """A budget has not enough left. `limit`, `spent` and `remainder` are amounts as text ("50.25"), if they are known.
 
     At the moment of the effect it is only known that others have drawn on the budget meanwhile; they are None then.
     """
 
     http_status = 429
-    limit: Decimal | None = None
-    spent: Decimal | None = None
-    remainder: Decimal | None = None
+    limit: str | None = None
+    spent: str | None = None
+    remainder: str | None = None
 
 
 class ApprovalPending(GovernanceError):

@@ -122,7 +122,6 @@ class Round:
         _check(live, record, request, word)
         return record.id, word["digest"]
 
-
     def _taken(self, request: ApprovalRequest) -> list[Carried]:
         """What carries over to this request, and to no other: two policies that are alike are still two questions."""
         found: dict[str, Carried] = {}

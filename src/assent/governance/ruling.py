@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any, Final, Literal
 
 from assent.errors import BudgetExceeded, PolicyDenied, RateLimited, UsageError, ValidationDenied
@@ -142,9 +141,7 @@ class Ruling:
         if first.kind == "rate_limit":
             return RateLimited, {"retry_after": self.retry_after or 0.0}
         if first.kind == "budget":
-            known = {
-                name: Decimal(first.facts[name]) for name in ("limit", "spent", "remainder") if name in first.facts
-            }
+            known = {name: first.facts[name] for name in ("limit", "spent", "remainder") if name in first.facts}
             return (BudgetExceeded, known) if known else (PolicyDenied, {})
         return (ValidationDenied if first.kind == "validation" else PolicyDenied), {}
 

@@ -163,7 +163,7 @@ class Runtime(Oversight):
 
     @property
     def programs(self) -> Sequence[Program]:
-        """What this process knows and can start by name, in every version. Raises RuntimeRequired before `async with`."""
+        """What this process can start by name, in every version. Raises RuntimeRequired before `async with`."""
         return self._local().programs
 
     @property

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -91,8 +90,6 @@ def problem_of(error: Exception) -> Problem:
 
 def _of_assent(error: AssentError) -> Problem:
     facts = {name: value for name in FACTS if (value := getattr(error, name, None)) not in (None, "")}
-    if isinstance(facts.get("limit"), Decimal):
-        facts |= {name: str(facts[name]) for name in ("limit", "spent", "remainder") if name in facts}
     return Problem(error.http_status, _name_of(error), str(error), headers=_headers_of(error), **facts)
 
 
