@@ -82,7 +82,7 @@ async def test_what_is_released_or_out_of_the_window_can_be_spent(ground: Ground
         await asyncio.sleep(86_400)
         await spend(Decimal(10))
     assert (exceeded.value.policy, exceeded.value.http_status) == ("ten", 429)
-    assert (exceeded.value.limit, exceeded.value.spent, exceeded.value.remainder) == ("20", "20", "0")
+    assert (exceeded.value.limit, exceeded.value.spent, exceeded.value.remainder) == ("10", "10", "0")
     assert effects == [(10,), (10,), (10,)]
 
 

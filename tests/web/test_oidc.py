@@ -1,4 +1,4 @@
-"""Whoever signs in at the provider is signed in here, if the store knows them; nothing that is forged signs anybody in."""
+"""Whoever signs in at the provider is signed in here, if the store knows them. Nothing forged signs anybody in."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -160,7 +160,7 @@ async def test_a_code_is_good_once_and_a_flow_for_ten_minutes() -> None:
 
 
 async def test_an_answer_of_another_provider_or_none_is_refused() -> None:
-    async with _doors() as (_, there, client):
+    async with _doors() as (_, _, client):
         start = await client.get("/oidc/start")
         state = parse_qs(urlsplit(start.headers["location"]).query)["state"][0]
         for query in (

@@ -87,7 +87,7 @@ GET  /notifications                                    viewer
 POST /notifications/retry                              operator
 """
 RULES: Mapping[tuple[str, str], list[str]] = {
-    (method, path): rule for method, path, *rule in (line.split() for line in TABLE.splitlines() if line)
+    (method, path): rule for method, path, *rule in (str(line).split() for line in TABLE.splitlines() if line)
 }
 PERSON_OF = {
     "": "stranger@company.com",

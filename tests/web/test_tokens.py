@@ -39,11 +39,18 @@ async def test_what_is_no_token_lets_nobody_in_and_says_nothing_of_why() -> None
     settings = WebSettings(sign_in_attempts=100)
     async with place(settings=settings) as there, there.client() as client:
         good = await there.token(VIEWER)
-        prefix, id, secret = good.split("_")
-        wrong = ["", good[:-1], f"{prefix}_{id}_{'0' * 48}", f"{prefix}_{'0' * 32}_{secret}", f"x_{id}_{secret}", id]
+        prefix, name, secret = good.split("_")
+        wrong = [
+            "",
+            good[:-1],
+            f"{prefix}_{name}_{'0' * 48}",
+            f"{prefix}_{'0' * 32}_{secret}",
+            f"x_{name}_{secret}",
+            name,
+        ]
         told = set()
-        for each in (*wrong, secret, f"{prefix}_{id}_", f"{prefix}__", "🙂".encode().decode("latin-1")):
-            answer = await client.get(ME, headers={"Authorization": b"Bearer " + each.encode("latin-1")})
+        for each in (*wrong, secret, f"{prefix}_{name}_", f"{prefix}__", "🙂".encode().decode("latin-1")):
+            answer = await client.get(ME, headers={b"Authorization": b"Bearer " + each.encode("latin-1")})
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"] == 'Bearer realm="assent"'
             told.add(answer.json()["detail"])

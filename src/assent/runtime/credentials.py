@@ -161,9 +161,7 @@ def _is_good(record: CredentialRecord, now: float) -> bool:
     return not is_over and record.used_at is None and record.revoked_at is None
 
 
-async def _see(
-    store: Store, clock: Clock, record: CredentialRecord, expires_at: float | None, every: float
-) -> None:
+async def _see(store: Store, clock: Clock, record: CredentialRecord, expires_at: float | None, every: float) -> None:
     now = clock.now()
     if now - (record.last_seen_at or record.created_at) >= every:
         await store.touch_credential(record.id, now, expires_at)

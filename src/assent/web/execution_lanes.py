@@ -66,6 +66,16 @@ class Attempt:
     error: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one policy said of an action."""
+
+    policy: str
+    kind: str
+    outcome: str
+    reason: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Lane:
     """One thing that happened, with all that is known of it."""
@@ -81,7 +91,7 @@ class Lane:
     bars: list[Bar] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
-    ruling: Sequence[Mapping[str, Any]] = ()  # what each policy said
+    ruling: Sequence[Said] = ()  # what each policy said
     reason: str = ""
     open_since: float | None = None  # while it goes on
     open_look: str = "running"
@@ -246,7 +256,7 @@ class Weaver:
         lane.attempts.clear()
         lane.arguments = None
         lane.tone, says = OUTCOMES.get(str(ruling.get("outcome")), (lane.tone, "asked"))
-        decisions = [one for one in ruling.get("decisions") or () if isinstance(one, dict)]
+        decisions = _said(ruling.get("decisions"))
         lane.ruling = decisions
         lane.note = f"{len(decisions)} {'policy' if len(decisions) == 1 else 'policies'}: {says}" if decisions else says
         lane.marks.append(Mark(event.at, lane.tone, says))
@@ -396,6 +406,11 @@ def _waits(found: Any) -> list[Mapping[str, Any]]:
 def _facts(event: Event) -> Mapping[str, Any]:
     found = data_of(event.value)
     return found if isinstance(found, dict) else {}
+
+
+def _said(decisions: Any) -> list[Said]:
+    found = [one for one in decisions if isinstance(one, dict)] if isinstance(decisions, list) else []
+    return [Said(*(str(one.get(name) or "") for name in ("policy", "kind", "outcome", "reason"))) for one in found]
 
 
 def _failure(error: Mapping[str, Any]) -> str:
