@@ -30,7 +30,7 @@ def _verdicts(approval_id: str) -> str:
 async def test_without_the_token_of_the_session_nothing_is_decided(headers: dict[str, str]) -> None:
     async with place() as there, browser(there, ANN) as client:
         approval_id = await _asked(there)
-        raw = {name: value.encode("latin-1") for name, value in headers.items()}
+        raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
         answer = await client.post(_verdicts(approval_id), json={"decision": "approve"}, headers=raw)
         assert answer.status_code == 403
         assert await there.runtime.open_store.verdicts(approval_id) == []

@@ -138,7 +138,8 @@ async def test_the_journal_is_read_a_page_at_a_time() -> None:
     async with place() as there, there.client(OPERATOR) as client:
         execution_id = await there.started(client, "quote", item="lamp")
         await there.ended(execution_id)
-        found, after = [], 0
+        found: list[str] = []
+        after: int | None = 0
         while after is not None:
             page = (await client.get(f"{START}/{execution_id}/events", params={"limit": 1, "after": after})).json()
             found += [each["type"] for each in page["items"]]

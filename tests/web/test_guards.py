@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -81,14 +82,14 @@ async def test_a_body_that_is_too_large_is_refused_before_and_while_it_comes() -
         assert (announced.status_code, announced.json()["type"]) == (413, "urn:assent:content-too-large")
         assert announced.headers["connection"] == "close"
 
-        async def drip() -> object:
+        async def drip() -> AsyncIterator[bytes]:
             for _ in range(11):
                 yield b"x" * 100
 
         streamed = await client.post(
             "/api/v1/executions",
             content=drip(),
-            headers={"Content-Type": "application/json"},  # type: ignore[arg-type]
+            headers={"Content-Type": "application/json"},
         )
         assert streamed.status_code == 413
         fits = {"name": "quote", "arguments": {"item": "x" * 900}}

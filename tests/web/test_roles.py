@@ -72,6 +72,12 @@ POST /inbox/decide                                     approver own
 GET  /approvals/{approval_id}                          viewer   own
 POST /approvals/{approval_id}/verdict                  approver own
 POST /approvals/{approval_id}/remind                   operator
+GET  /executions                                       viewer   own
+GET  /executions/{execution_id}                        viewer   own
+POST /executions/{execution_id}/cancel                 operator
+POST /executions/{execution_id}/signal                 operator
+POST /executions/{execution_id}/resolve                operator
+POST /executions/{execution_id}/replay                 viewer
 GET  /mandates                                         viewer
 POST /mandates                                         operator
 GET  /mandates/new                                     operator

@@ -1,46 +1,16 @@
 """`assent replay`: whether today's code leads where the journal went. Nothing is performed, nothing is written."""
 
 import asyncio
-import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
-from assent.cli.output import Screen, shortened
+from assent.cli.output import Screen
 from assent.cli.reference import load_module, programs_of, runtime_of
 from assent.cli.stored import engine_on, find_execution, opened
-from assent.cli.timeline import LONGEST_VALUE, failure_in_words
-from assent.codec import from_json
-from assent.engine import LiveExecution, Program
-from assent.engine.ending import ending_of
-from assent.engine.replay import ENDINGS, History, read
-from assent.engine.reviving import revived
-from assent.engine.texts import is_withheld, unsealed
-from assent.errors import CodecError, NonDeterminism, UnknownWorkflow, UsageError
-from assent.store import Event, ExecutionRecord, Workflow
-
-REDACTED = '"[redacted]"'
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """An execution as the store has it."""
-
-    record: ExecutionRecord
-    arguments: str
-    events: Sequence[Event]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all values were kept: a call without captured state leaves digests only."""
-        texts = [self.arguments, *(event.value for event in self.events if event.type == "step.completed")]
-        return not any(text and is_withheld(text) for text in texts)
-
-    @property
-    def is_redacted(self) -> bool:
-        """Whether secrets were erased from it, which happens when an execution ends."""
-        return self.record.status.is_final and any(REDACTED in f"{each.arguments}{each.value}" for each in self.events)
+from assent.engine import Program
+from assent.engine.rehearsal import Recording, divergence
+from assent.engine.texts import unsealed
+from assent.errors import NonDeterminism, UnknownWorkflow, UsageError
+from assent.store import ExecutionRecord, Workflow
 
 
 def check(screen: Screen, url: str | None, id: str, file: str, *, as_json: bool) -> int:
@@ -93,64 +63,4 @@ async def _divergence(module: ModuleType, program: Program, recording: Recording
     # Workflow code may ask for its runtime, so it gets one: on a store in memory, with nobody to drive anything.
     runtime = runtime_of([module], "sqlite://", worker=False)
     async with runtime:
-        # Workflow code runs on a loop of its own, and may be entered from a callback only.
-        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(lambda: outcome.set_result(_replayed(program, recording)))
-        return await outcome
-
-
-def _replayed(program: Program, recording: Recording) -> str | None:
-    history = read(recording.events)
-    try:
-        arguments = program.signature.decode(recording.arguments)
-        live = revived(recording.record, program, arguments, history)
-    except (NonDeterminism, CodecError) as error:
-        return str(error)
-    try:
-        return _missing_op(live, history, recording.events) or _other_end(live, recording.events, program, arguments)
-    finally:
-        with contextlib.suppress(BaseException):
-            live.result()  # an error that nobody asked for would be reported as forgotten
-        live.discard()
-
-
-def _missing_op(live: LiveExecution, history: History, events: Sequence[Event]) -> str | None:
-    if len(live.ops) < history.known_ops:
-        return f"The journal knows {history.known_ops} ops, and the code opens only {len(live.ops)} of them."
-    timers = [event.op for event in events if event.type == "timer.started" and event.op is not None]
-    other = next((op for op in timers if live.ops[op] != "timer"), None)
-    return None if other is None else f"Op {other} is recorded as 'timer', but the code now has {live.ops[other]!r}."
-
-
-def _other_end(
-    live: LiveExecution, events: Sequence[Event], program: Program, arguments: Mapping[str, Any]
-) -> str | None:
-    recorded = next((event for event in events if event.type in ENDINGS), None)
-    if recorded is None:
-        return None
-    if not live.done:
-        return f"The journal ends with {recorded.type}, and the code goes on{_with_what(live)}."
-    ending = ending_of(live, program, arguments)
-    found = (ending.type, _told(ending.type, ending.text))
-    wanted = (recorded.type, _told(recorded.type, recorded.value))
-    return None if found == wanted else f"The journal ends with {_said(*wanted)}, and the code with {_said(*found)}."
-
-
-def _with_what(live: LiveExecution) -> str:
-    opened = [str(op) for op in (*live.steps.values(), *live.signals.values(), *live.timers.values())]
-    return f": it waits for {', '.join(opened)}" if opened else ""
-
-
-def _told(type: str, text: str | None) -> str:
-    """What an ending says that must be the same again; a traceback need not."""
-    match type:
-        case "execution.cancelled":
-            return ""
-        case "execution.failed":
-            return failure_in_words(from_json(text or "null"))
-        case _:
-            return text or "null"
-
-
-def _said(type: str, what: str) -> str:
-    return f"{type} {shortened(what, LONGEST_VALUE)}".rstrip()
+        return await divergence(program, recording)

@@ -1,8 +1,8 @@
 """Notifications on a terminal or in a log."""
 
 import sys
-from dataclasses import dataclass
-from typing import ClassVar, TextIO
+from dataclasses import dataclass, field
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -17,8 +17,8 @@ STYLES = (("granted", "green"), ("rejected", "red"), ("expired", "red"), ("revok
 class ConsoleChannel:
     """Prints notifications, on standard error if no `file` is given."""
 
-    kind: ClassVar[str] = "console"
-    is_personal: ClassVar[bool] = False
+    kind: str = field(default="console", init=False, repr=False)
+    is_personal: bool = field(default=False, init=False, repr=False)
 
     name: str = "console"
     file: TextIO | None = None

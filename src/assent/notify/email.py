@@ -9,7 +9,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, parseaddr
-from typing import ClassVar, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import aiosmtplib
 
@@ -37,8 +37,8 @@ class EmailChannel:
     People are written to at their address of the kind "email", or at their id if that is an address.
     """
 
-    kind: ClassVar[str] = "email"
-    is_personal: ClassVar[bool] = True
+    kind: str = field(default="email", init=False, repr=False)
+    is_personal: bool = field(default=True, init=False, repr=False)
 
     host: str
     sender: str  # "assent@example.com" or "Assent <assent@example.com>"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import CRITICAL, Logger
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from slack_sdk import WebClient
@@ -39,8 +39,8 @@ class SlackChannel:
     `assent_open`. Reminders go to the thread of the message, and to the channel.
     """
 
-    kind: ClassVar[str] = "slack"
-    is_personal: ClassVar[bool] = False
+    kind: str = field(default="slack", init=False, repr=False)
+    is_personal: bool = field(default=False, init=False, repr=False)
 
     token: str = field(repr=False)
     channel: str

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import Final
 
 import httpx
 
@@ -33,8 +33,8 @@ class WebhookChannel:
     followed. Which hosts may be reached is for the operator to say: addresses of private networks are fine.
     """
 
-    kind: ClassVar[str] = "webhook"
-    is_personal: ClassVar[bool] = False
+    kind: str = field(default="webhook", init=False, repr=False)
+    is_personal: bool = field(default=False, init=False, repr=False)
 
     url: str = field(repr=False)  # often a secret itself
     secret: str | Sequence[str] = field(repr=False)

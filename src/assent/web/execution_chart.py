@@ -16,7 +16,7 @@ from assent.web.execution_lanes import Bar, Lane, Mark, Story
 from assent.web.wording import span
 
 QUIET: Final = 2.0  # quiet stretches longer than this many times all work are cut
-LONG: Final = 0.4  # of all work: what a stretch takes at least to be cut
+LONG: Final = 3.0  # times all work: what a stretch takes at least to be cut
 MOST_CUT: Final = 50.0  # percent of the width for all cuts together
 ONE_CUT: Final = 24.0
 APART: Final = 11.0  # percent between two ticks
@@ -139,10 +139,12 @@ class Axis:
     def ticks(self) -> list[Tick]:
         """The time of day where a run begins, and then how much later it is."""
         found: list[Tick] = []
+        before = self._starts[0]
         for start, end in self._runs():
             left, width = self.at(start), self.at(end) - self.at(start)
             if not found or left - found[-1].left >= APART:
-                found.append(Tick(left, _time_of_day(start), is_start=True))
+                found.append(Tick(left, _time_of_day(start, before), is_start=True))
+                before = start
             found += self._between(start, end, width)
         return found
 
@@ -160,9 +162,7 @@ class Axis:
         return _joined([(one.start, one.end) for one in self.stretches if not one.is_cut])
 
 
-def _stretches(
-    begin: float, end: float, points: Iterable[float], busy: Sequence[tuple[float, float]]
-) -> list[Stretch]:
+def _stretches(begin: float, end: float, points: Iterable[float], busy: Sequence[tuple[float, float]]) -> list[Stretch]:
     moments = sorted({begin, end, *(point for point in points if begin < point < end)})
     parts = list(pairwise(_thinned(moments)))
     work = sum(stop - start for start, stop in busy)
@@ -226,5 +226,8 @@ def length(seconds: float) -> str:
     return span(seconds)
 
 
-def _time_of_day(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S}"
+def _time_of_day(moment: float, before: float) -> str:
+    """The time, and where another day has begun its date."""
+    at = datetime.fromtimestamp(moment, UTC)
+    is_new = at.date() != datetime.fromtimestamp(before, UTC).date()
+    return f"{at:%d %b %H:%M:%S}" if is_new else f"{at:%H:%M:%S}"

@@ -177,9 +177,7 @@ class Weaver:
         self._turn(self._end, "")
         lanes = [lane for lane in self._lanes if not _is_pause(lane, self._lanes)]
         lanes.sort(key=lambda lane: lane.begin)
-        return Story(
-            lanes=lanes, whole=self._whole, handovers=self._handovers, begin=self._begin, end=self._end
-        )
+        return Story(lanes=lanes, whole=self._whole, handovers=self._handovers, begin=self._begin, end=self._end)
 
     # Steps
 
@@ -223,7 +221,9 @@ class Weaver:
         waiting = [
             lane
             for lane in self._lanes
-            if lane.name == event.name and lane.attempts and lane.attempts[-1].outcome == "retried"
+            if lane.name == event.name
+            and lane.attempts
+            and lane.attempts[-1].outcome == "retried"
             and lane.attempts[-1].number == number
         ]
         arguments = data_of(event.arguments)

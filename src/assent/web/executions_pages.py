@@ -12,8 +12,11 @@ from starlette.responses import Response
 
 from assent.clock import seconds
 from assent.codec import from_json
+from assent.engine import Program
+from assent.engine.rehearsal import Recording, divergence
+from assent.engine.texts import unsealed
 from assent.errors import UsageError
-from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status
+from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Workflow
 from assent.web.access import Access, Identity, identity_of
 from assent.web.answers import data_of, requester_of
 from assent.web.desk import Desk, desk_of
@@ -225,8 +228,12 @@ def _figures(told: Told, seconds: float) -> list[tuple[str, str, str]]:
         ("Duration" if told.record.status.is_final else "So far", length(max(0.0, seconds)), f"{length(work)} of work"),
         ("Steps", str(steps), f"{retries} tried again" if retries else "none tried again"),
         ("People asked", str(len(told.asked)), ", ".join(people) if people else "nobody has decided"),
-        ("Parked", f"{types.count('execution.suspended')} times", f"{types.count('execution.resumed')} times resumed"),
+        ("Parked", _times(types.count("execution.suspended")), f"resumed {_times(types.count('execution.resumed'))}"),
     ]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times" if count else "never"
 
 
 def _journal(events: Sequence[Event]) -> list[Line]:
@@ -235,6 +242,36 @@ def _journal(events: Sequence[Event]) -> list[Line]:
         Line(event=one, offset=f"+{length(max(0.0, one.at - begin))}", says=event_words(one))
         for one in events[-MOST_EVENTS:]
     ]
+
+
+async def check_replay(request: Request) -> Response:
+    """Whether the code of this process leads where the journal went. Nothing is performed or written."""
+    desk, identity = desk_of(request), identity_of(request)
+    record = await execution_head(desk, identity, request.path_params["execution_id"])
+    program = next(
+        (one for one in desk.runtime.programs if one.workflow == Workflow(record.name, record.version)), None
+    )
+    if program is None:
+        told = f"This server has no {record.name} version {record.version}, so it cannot be replayed here."
+        return redirect(request, _page_of(record), told, "warn")
+    return redirect(request, _page_of(record), *await _rehearsed(desk, record, program))
+
+
+async def _rehearsed(desk: Desk, record: ExecutionRecord, program: Program) -> tuple[str, str]:
+    """What a replay shows, and its tone."""
+    sealed = await desk.store.sealed(record.id)
+    events = unsealed(await desk.engine.events(record.id), sealed)
+    started = next((event.arguments for event in events if event.type == "execution.started"), None)
+    recording = Recording(record, sealed.get(-1) or started or record.arguments, events)
+    if not recording.is_whole:
+        return "It cannot be replayed: capture_state=False kept none of its values.", "warn"
+    with desk.runtime.ambient():
+        problem = await divergence(program, recording)
+    if problem is None:
+        return f"Replayed: today's code leads where the journal went, through all {len(events)} events.", "ok"
+    if recording.is_redacted:
+        return f"It cannot be replayed any more, because its secrets were erased when it ended. {problem}", "warn"
+    return f"Today's code leads elsewhere. {problem}", "bad"
 
 
 # Word from outside
@@ -277,7 +314,11 @@ async def _post(request: Request, kind: str, name: str, value: Any, message: str
     record = await execution_head(desk, identity, request.path_params["execution_id"])
     word = Message(execution_id=record.id, kind=kind, name=name, value=json.dumps(value), sender=identity.person)
     await desk.engine.post(word)
-    return redirect(request, f"/executions/{quote(record.id, safe='')}", message)
+    return redirect(request, _page_of(record), message)
+
+
+def _page_of(record: ExecutionRecord) -> str:
+    return f"/executions/{quote(record.id, safe='')}"
 
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -305,6 +346,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         access=Access.OPERATOR,
         handler=cancel,
         name="execution_cancel_page",
+        page=True,
+    ),
+    Route(
+        method="POST",
+        path="/executions/{execution_id}/replay",
+        access=Access.VIEWER,
+        handler=check_replay,
+        name="execution_replay_page",
         page=True,
     ),
     Route(

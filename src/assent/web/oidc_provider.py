@@ -19,6 +19,7 @@ from assent.web.oidc_flow import Flow
 from assent.web.problems import Problem
 from assent.web.settings import OidcSettings
 
+Client = Any  # AsyncOAuth2Client, of which type checkers know too little
 DISCOVERY: Final = "/.well-known/openid-configuration"
 ANSWER_SECONDS: Final = 10.0
 LEEWAY: Final = 60  # seconds by which the clocks may differ
@@ -75,7 +76,7 @@ class Provider:
         except httpx2.HTTPError as error:
             raise _unusable(f"it does not answer ({type(error).__name__})") from error
 
-    def _client(self) -> AsyncOAuth2Client:
+    def _client(self) -> Client:
         return AsyncOAuth2Client(
             self.settings.client_id,
             self.settings.client_secret,
@@ -85,7 +86,7 @@ class Provider:
             timeout=ANSWER_SECONDS,
         )
 
-    async def _about(self, client: AsyncOAuth2Client) -> Mapping[str, Any]:
+    async def _about(self, client: Client) -> Mapping[str, Any]:
         issuer = self.settings.issuer
         _check_place(issuer)
         about = await _json(client, issuer.rstrip("/") + DISCOVERY)
@@ -121,7 +122,7 @@ def _check_place(url: str) -> None:
         raise _unusable(f"{url!r} is not reached by https")
 
 
-async def _json(client: AsyncOAuth2Client, url: str) -> Mapping[str, Any]:
+async def _json(client: Client, url: str) -> Mapping[str, Any]:
     try:
         answer = await client.request("GET", url, withhold_token=True)
         answer.raise_for_status()

@@ -1,7 +1,6 @@
 """Signing in with a token or a one-time link, and out again."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -10,7 +9,7 @@ from starlette.responses import Response
 from assent.errors import AccessRefused, SignInRequired
 from assent.runtime import credentials
 from assent.runtime.credentials import TICKETS
-from assent.web.access import Access
+from assent.web.access import Access, identity_of
 from assent.web.attempts import count_attempt
 from assent.web.desk import desk_of
 from assent.web.forms import field
@@ -20,6 +19,9 @@ from assent.web.routing import Route
 from assent.web.sessions import close_session, open_session
 
 SIGN_IN: Final = "/sign-in"
+USED_TICKET: Final = (
+    "This sign-in link has expired, or was used already. `assent sign-in-link` makes another; each is good for once."
+)
 
 
 async def sign_in_page(request: Request) -> Response:
@@ -66,7 +68,16 @@ async def _welcome(request: Request, person: str, onward: str) -> Response:
 
 async def ticket_page(request: Request) -> Response:
     """Who would be signed in by a one-time link. Looking does not use it up: what scans mails opens links too."""
-    return await _ticket_form(request, await _holder(request))
+    holder = await _holder(request)
+    return await render(
+        request,
+        "sign_in_link.html",
+        person=holder.person.id,
+        name=holder.person.name,
+        action=request.url.path,
+        onward=local_path(request.query_params.get("next", "")),
+        until=holder.record.expires_at,
+    )
 
 
 async def _holder(request: Request) -> credentials.Holder:
@@ -76,21 +87,6 @@ async def _holder(request: Request) -> credentials.Holder:
     except SignInRequired:
         await count_attempt(request)
         raise AccessRefused(USED_TICKET) from None
-
-
-async def _ticket_form(request: Request, holder: credentials.Holder) -> Response:
-    facts: Mapping[str, Any] = {"person": holder.person.id, "name": holder.person.name}
-    return await render(
-        request, "sign_in_link.html", **facts, action=request.url.path, onward=_onward(request), until=_until(holder)
-    )
-
-
-def _onward(request: Request) -> str:
-    return local_path(request.query_params.get("next", ""))
-
-
-def _until(holder: credentials.Holder) -> float | None:
-    return holder.record.expires_at
 
 
 async def use_ticket(request: Request) -> Response:
@@ -104,16 +100,11 @@ async def use_ticket(request: Request) -> Response:
     return await _welcome(request, holder.person.id, local_path(field(form, "next")))
 
 
-USED_TICKET: Final = (
-    "This sign-in link has expired, or was used already. `assent sign-in-link` makes another; each is good for once."
-)
-
-
 async def sign_out(request: Request) -> Response:
     """End the session of this browser; with `everywhere` those of all others too."""
-    desk, identity = desk_of(request), await identify(request)
+    desk, identity = desk_of(request), identity_of(request)
     form = await request.form(max_files=0, max_fields=10)
-    if identity is not None and field(form, "everywhere"):
+    if field(form, "everywhere"):
         await credentials.revoke_sessions(desk.store, desk.clock, identity.person)
     response = redirect(request, SIGN_IN, "You are signed out.")
     await close_session(request, response)
