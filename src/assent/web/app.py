@@ -15,6 +15,7 @@ from assent.runtime import Runtime
 from assent.web import (
     approval_pages,
     approvals_api,
+    dashboard_pages,
     events,
     executions_api,
     executions_pages,
@@ -58,6 +59,7 @@ ALL_ROUTES: Final[Sequence[Route]] = (
     *inbox_pages.ROUTES,
     *approval_pages.ROUTES,
     *executions_pages.ROUTES,
+    *dashboard_pages.ROUTES,
     *mandates_pages.ROUTES,
     *people_pages.ROUTES,
     *notices_pages.ROUTES,

@@ -224,11 +224,12 @@ def _figures(told: Told, seconds: float) -> list[tuple[str, str, str]]:
     )
     people = sorted({verdict.approver for one in told.asked for verdict in one.verdicts if verdict.refusal is None})
     steps, retries = types.count("step.completed") + types.count("step.failed"), types.count("step.retried")
+    parked, resumed = types.count("execution.suspended"), types.count("execution.resumed")
     return [
         ("Duration" if told.record.status.is_final else "So far", length(max(0.0, seconds)), f"{length(work)} of work"),
         ("Steps", str(steps), f"{retries} tried again" if retries else "none tried again"),
         ("People asked", str(len(told.asked)), ", ".join(people) if people else "nobody has decided"),
-        ("Parked", _times(types.count("execution.suspended")), f"resumed {_times(types.count('execution.resumed'))}"),
+        ("Parked", _times(parked), f"resumed {_times(resumed)}" if parked else "it never had to wait"),
     ]
 
 

@@ -59,6 +59,8 @@ async def serving(
                 yield
             finally:
                 server.should_exit = True
+                # Also when the block failed: cancelled, it would leave its socket with the event loop.
+                await asyncio.wait({task})
 
 
 class _Server(uvicorn.Server):

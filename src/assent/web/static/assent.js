@@ -122,6 +122,7 @@ function replace(region, next) {
     else if (old.tagName === "DETAILS") now.open = old.open;
     else if (old.type !== "hidden") now.value = old.value;
   }
+  prepare(next); // what is picked decides what can be seen, and only that can have the focus
   if (next.matches(".card")) next.classList.add("is-fresh");
   const target = focused && byId(focused);
   if (target) target.focus({ preventScroll: true });
