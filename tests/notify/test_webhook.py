@@ -147,7 +147,16 @@ async def test_no_secret_is_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x/y", "file:///etc/passwd", "x", "https://", "http://x:port", "https://u:p@x.com/", "http://example.com/hooks"]
+    "url",
+    [
+        "ftp://x/y",
+        "file:///etc/passwd",
+        "x",
+        "https://",
+        "http://x:port",
+        "https://u:p@x.com/",
+        "http://example.com/hooks",
+    ],
 )
 def test_only_web_addresses_without_passwords_will_do(url: str) -> None:
     with pytest.raises(UsageError) as caught:

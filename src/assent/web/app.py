@@ -31,6 +31,7 @@ from assent.web import (
     pages,
     people_api,
     people_pages,
+    policies_pages,
     sign_in,
     slack,
 )
@@ -59,6 +60,7 @@ ALL_ROUTES: Final[Sequence[Route]] = (
     *inbox_pages.ROUTES,
     *approval_pages.ROUTES,
     *executions_pages.ROUTES,
+    *policies_pages.ROUTES,
     *dashboard_pages.ROUTES,
     *mandates_pages.ROUTES,
     *people_pages.ROUTES,
