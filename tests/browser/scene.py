@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 from assent import (
     ApprovalPending,
@@ -167,7 +168,7 @@ class BrokenChannel:
     is_personal: ClassVar[bool] = False
 
     async def send(self, notification: Notification) -> str | None:
-        raise DeliveryFailed("The receiver answered 404: there is no such room", is_final=True)
+        raise DeliveryFailed("No such room", reason="the receiver answered 404: there is no such room", is_final=True)
 
 
 @dataclass
@@ -248,10 +249,9 @@ async def early_days(made: Scene) -> None:
         approval = await asked(refund(f"A-{1030 + number}", Decimal("24.90"), "Damaged in transit"), "support-agent")
         clock.ahead += 0.4 * HOUR
         await runtime.show(approval, ADA)
-        clock.ahead += 2 / HOUR
+        clock.ahead += 2 + 9 * number
         verdict = "reject" if number == 4 else "approve"
         await runtime.decide(approval, approver=ADA, decision=verdict, reason="" if number % 3 else "Seen the pictures")
-    await runtime.ask_mandate("deploy", approvers=[ADA, OMAR], until="9d", count=3)
     handle = await runtime.ask_mandate(
         "refund",
         approvers=[ADA],
@@ -288,6 +288,7 @@ async def this_morning(made: Scene) -> None:
     options = {"replicas": 6, "regions": ["eu-1", "us-2"], "canary": True}
     made.paths["deploy"] = f"/approvals/{await asked(deploy('shop', '1.5', options), 'deploy-bot')}"
     await runtime.decide(transfer, approver=CARLA, reason="Fine with me")
+    await runtime.ask_mandate("deploy", approvers=[ADA, OMAR], until="9d", count=3)
     clock.ahead = -0.4 * HOUR
     for number in range(4):
         call = refund(f"C-{3001 + number}", Decimal("89.90") + number, "Not as described")
@@ -295,7 +296,8 @@ async def this_morning(made: Scene) -> None:
 
 
 async def run(made: Scene, name: str, program: Any, **arguments: Any) -> str:
-    handle = await made.there.runtime.start(program, **arguments)
+    with acting_as(Principal("purchasing")):
+        handle = await made.there.runtime.start(program, **arguments)
     await made.there.runtime.engine.waiting(handle.id)
     made.paths[name] = f"/executions/{handle.id}"
     return str(handle.id)
@@ -306,29 +308,29 @@ async def decide_of(runtime: Runtime, execution_id: str, approver: str, reason: 
     await runtime.decide(record.id, approver=approver, reason=reason)
 
 
-Paths = Mapping[str, str]
-
-
-def tour(paths: Paths) -> dict[str, str]:
-    """Every page that is worth a look, by a short name: its path in this scene."""
-    return {
+# Every page that is worth a look, by a short name; in braces what `Scene.paths` has.
+TOUR: Final[Mapping[str, str]] = MappingProxyType(
+    {
         "inbox": "/inbox",
         "inbox-team": "/inbox?view=team",
         "inbox-overdue": "/inbox?view=overdue",
         "inbox-decided": "/inbox?view=decided",
-        "approval": paths["transfer"],
-        "approval-diff": paths["deploy"],
-        "approval-decided": paths["decided"],
+        "approval": "{transfer}",
+        "approval-diff": "{deploy}",
+        "approval-decided": "{decided}",
         "executions": "/executions",
         "executions-nothing-found": "/executions?text=there-is-none",
-        "execution": paths["paying"],
-        "execution-failed": paths["failed"],
-        "execution-in-doubt": paths["doubt"],
+        "execution": "{paying}",
+        "execution-failed": "{failed}",
+        "execution-in-doubt": "{doubt}",
+        "policies": "/policies",
         "mandates": "/mandates?all=1",
-        "mandate": paths["mandate"],
+        "mandate": "{mandate}",
         "mandate-new": "/mandates/new",
         "people": "/people",
         "person": f"/people/{CARLA}",
         "notifications": "/notifications",
+        "dashboard": "/dashboard",
         "missing": "/there-is-no-such-page",
     }
+)

@@ -78,6 +78,10 @@ POST /executions/{execution_id}/cancel                 operator
 POST /executions/{execution_id}/signal                 operator
 POST /executions/{execution_id}/resolve                operator
 POST /executions/{execution_id}/replay                 viewer
+GET  /policies                                         viewer
+POST /policies/explain                                 viewer
+POST /policies/backtest                                operator
+GET  /dashboard                                        viewer
 GET  /mandates                                         viewer
 POST /mandates                                         operator
 GET  /mandates/new                                     operator

@@ -149,10 +149,7 @@ class Attempts:
         op.started_at = self._pen.now()
         task = self._desk.spawn(self._attempt(op, arguments, scope))
         self.running[op.index] = task
-        if task.done():
-            self._performed(op, scope, task)
-        else:
-            task.add_done_callback(partial(self._performed, op, scope))
+        task.add_done_callback(partial(self._performed, op, scope))
 
     def _perform_late(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
         if self._live.steps.get(op.index) is op and not self._pen.is_closed:

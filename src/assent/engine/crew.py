@@ -6,7 +6,6 @@ One lease stands for all of them. Nothing here starts an execution or answers a 
 import asyncio
 import contextvars
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -148,11 +147,7 @@ class Crew:
         self._lease.beat()
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
-        loop, context = asyncio.get_running_loop(), self._context.copy()
-        if sys.version_info >= (3, 12):
-            # Begun at once: what does not suspend then ends without a turn of the loop.
-            return asyncio.Task(work, loop=loop, context=context, eager_start=True)
-        return loop.create_task(work, context=context)
+        return asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
     def ended(self, drive: Drive, ending: Ending) -> None:
         self._forget(drive)

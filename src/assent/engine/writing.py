@@ -32,7 +32,7 @@ class Desk(Protocol):
     def check_replay(self) -> bool: ...
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
-        """Start a task that does not inherit the context of whoever happens to be running; it may be done at once."""
+        """Start a task that does not inherit the context of whoever happens to be running."""
         ...
 
     def holds_lease(self) -> bool:

@@ -17,7 +17,7 @@ from assent.web.answers import data_of
 from assent.web.charts import Column, Lying, Part, columns, parts, ranked
 from assent.web.desk import Desk
 
-LATEST: Final = 2_000  # approvals that are read: enough for the figures, and quick in a store of any size
+LATEST: Final = 1_000  # approvals that are read: enough for the figures, and quick in a store of any size
 PAGE: Final = 2_000  # events that are read at once
 MOST_PAGES: Final = 20
 FAR_BACK: Final = 400_000  # places in the store in which denials are looked for

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from assent.web.execution_lanes import Bar, Lane, Mark, Story
+from assent.web.lanes import Bar, Lane, Mark, Story
 from assent.web.wording import span
 
 QUIET: Final = 2.0  # quiet stretches longer than this many times all work are cut
@@ -154,7 +154,7 @@ class Axis:
             return []
         moments = [start + size * number for number in range(1, int((end - start) / size) + 1)]
         places = [(self.at(moment), moment - start) for moment in moments]
-        kept = [(left, offset) for left, offset in places if left <= min(97.0, self.at(end))]
+        kept = [(left, offset) for left, offset in places if left <= min(97.0, self.at(end) - APART / 2)]
         return [Tick(left, f"+{length(offset)}", False, number % 2 == 0) for number, (left, offset) in enumerate(kept)]
 
     def _runs(self) -> list[tuple[float, float]]:

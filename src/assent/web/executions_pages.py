@@ -229,7 +229,11 @@ def _figures(told: Told, seconds: float) -> list[tuple[str, str, str]]:
         ("Duration" if told.record.status.is_final else "So far", length(max(0.0, seconds)), f"{length(work)} of work"),
         ("Steps", str(steps), f"{retries} tried again" if retries else "none tried again"),
         ("People asked", str(len(told.asked)), ", ".join(people) if people else "nobody has decided"),
-        ("Parked", _times(parked), f"resumed {_times(resumed)}" if parked else "it never had to wait"),
+        (
+            "Parked",
+            _times(parked),
+            f"resumed {_times(resumed)}" if resumed else "not resumed yet" if parked else "it never had to wait",
+        ),
     ]
 
 
