@@ -12,15 +12,16 @@ STALE := $(shell test -x $(BIN)/python || echo stale)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format bench smoke clean stale
+.PHONY: help demo test check format bench smoke screenshots clean stale
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 13
 
 demo: .venv/demo.stamp ## run the main example over HTTP: approvals that outlive crashes; INTERACTIVE=1: you decide
 	@$(BIN)/python examples/financial_approval_system.py $(if $(INTERACTIVE),--interactive) $(ARGS)
 
 test: .venv/dev.stamp ## run the tests in parallel, each workflow also replayed after every step
+	@sh .ci/browser
 	@$(BIN)/python -m pytest -n auto --replay-check $(ARGS)
 
 check: .venv/dev.stamp ## format, lint, types, import floors, docs
@@ -41,8 +42,12 @@ bench: .venv/bench.stamp ## measure against the yardsticks and write benchmarks/
 smoke: ## install the core on every Python of this machine and run a short workflow there
 	@sh .ci/smoke
 
+screenshots: .venv/dev.stamp ## take the pictures of docs/images anew, of all pages or those in ARGS
+	@sh .ci/browser
+	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
+
 clean: ## remove .venv, caches and builds
-	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .browser build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/core.stamp: EXTRAS :=

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, Final, Literal
 
 from assent import (
     ApprovalPending,
@@ -19,6 +19,7 @@ from assent import (
     PolicyDenied,
     Preview,
     Principal,
+    RateLimitPolicy,
     Retry,
     Runtime,
     ValidationPolicy,
@@ -40,6 +41,7 @@ from tests.web.place import Place
 
 ADA, CARLA, OMAR, VERA, GUS = (f"{name}@company.com" for name in ("ada", "carla", "omar", "vera", "gus"))
 HOUR = 3600.0
+HOUSE_RULES = (RateLimitPolicy(100, "1h", name="a hundred an hour"),)
 IBAN = "DE02 1203 0000 0000 2020 51"
 
 
@@ -161,14 +163,15 @@ async def post_invoice(number: str) -> Decimal:
 
 @dataclass(frozen=True)
 class BrokenChannel:
-    """Delivers nothing."""
+    """Delivers nothing, for the reason that its receiver gives."""
 
+    reason: str
     name: str = "chat"
-    kind: ClassVar[str] = "slack"
-    is_personal: ClassVar[bool] = False
+    kind: str = "slack"
+    is_personal: bool = False
 
     async def send(self, notification: Notification) -> str | None:
-        raise DeliveryFailed("No such room", reason="the receiver answered 404: there is no such room", is_final=True)
+        raise DeliveryFailed("Refused", reason=self.reason, is_final=True)
 
 
 @dataclass
@@ -186,7 +189,10 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     clock = AheadClock()
     clock.ahead = -70 * HOUR
     settings = WebSettings()
-    options: dict[str, Any] = {"clock": clock, "channels": [ConsoleChannel(file=io.StringIO()), BrokenChannel()]}
+    options: dict[str, Any] = {
+        "clock": clock,
+        "channels": [ConsoleChannel(file=io.StringIO()), BrokenChannel("there is no such room")],
+    }
     async with Runtime(f"sqlite:///{folder / 'assent.db'}", workflows=[sys.modules[__name__]], **options) as runtime:
         listener = listen("127.0.0.1", 0)
         there = Place(runtime, create_app(runtime, settings), f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -250,7 +256,7 @@ async def early_days(made: Scene) -> None:
         clock.ahead += 0.4 * HOUR
         await runtime.show(approval, ADA)
         clock.ahead += 2 + 9 * number
-        verdict = "reject" if number == 4 else "approve"
+        verdict: Literal["approve", "reject"] = "reject" if number == 4 else "approve"
         await runtime.decide(approval, approver=ADA, decision=verdict, reason="" if number % 3 else "Seen the pictures")
     handle = await runtime.ask_mandate(
         "refund",

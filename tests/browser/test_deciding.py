@@ -160,9 +160,11 @@ async def test_back_shows_what_has_become_of_it_and_not_the_old_form(browser: Br
         await ann.go_back()
         await expect(ann.locator("#verdict h2")).to_have_text("Decided")
         await expect(ann.locator(".flash")).to_have_count(0)
-        while not ann.url.endswith("/inbox"):
+        # The form was left by a redirect, so the page may stand in the history twice.
+        for _ in range(2):
             await expect(ann.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
-            await ann.go_back()
+            if not ann.url.endswith("/inbox"):
+                await ann.go_back()
         await expect(ann.get_by_text("Nothing waits for you")).to_be_visible()
         assert len(await counted(there, approval_id)) == 1
 

@@ -3,12 +3,10 @@
 The content security policy, which would stop a script that got in, is switched off here: escaping alone must hold.
 """
 
-import io
 import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,12 +25,11 @@ from assent import (
     step,
     workflow,
 )
-from assent.errors import DeliveryFailed
 from assent.governance import Action
-from assent.notify import ConsoleChannel, Notification
 from assent.web.app import create_app
 from assent.web.server import listen, serving
 from assent.web.settings import WebSettings
+from tests.browser.scene import BrokenChannel
 from tests.browser.visitors import is_same, live, visitor
 from tests.web.place import Place
 
@@ -81,21 +78,11 @@ async def done(text: str) -> dict[str, str]:
     return {evil("key"): text}
 
 
-@dataclass(frozen=True)
-class EvilChannel(ConsoleChannel):
-    """Is refused in words that the receiver chose."""
-
-    name: str = "chat"
-
-    async def send(self, notification: Notification) -> str | None:
-        raise DeliveryFailed("Refused", reason=evil("delivery"), is_final=True)
-
-
 @asynccontextmanager
 async def hostile_place(folder: Path) -> AsyncIterator[tuple[Place, list[str]]]:
     """A server on a store where everything was written by somebody who means harm, and the pages that show it."""
     url, programs = f"sqlite:///{folder / 'assent.db'}", [sys.modules[__name__]]
-    async with Runtime(url, workflows=programs, channels=[EvilChannel(file=io.StringIO())]) as runtime:
+    async with Runtime(url, workflows=programs, channels=[BrokenChannel(evil("delivery"))]) as runtime:
         listener, settings = listen("127.0.0.1", 0), WebSettings()
         there = Place(runtime, create_app(runtime, settings), f"http://127.0.0.1:{listener.getsockname()[1]}")
         async with serving(there.app, listener, settings):
@@ -169,7 +156,7 @@ async def text_of(page: Page) -> str:
 
 
 FIELDS = """
-    policy label action step error failing waiting signal done key delivery name role contact friend delegation
+    policy label action step error failing waiting signal done key name role contact friend delegation
     reason argument starter requester text inner value cell column before after title
 """
 
@@ -184,13 +171,19 @@ async def test_what_is_written_stays_text_on_every_page(browser: Browser, tmp_pa
             assert await page.evaluate(INTRUDERS) == [], path
             text = await text_of(page)
             seen |= {field for field in FIELDS.split() if f"{field}<img data-owned" in text}
-        # Notices are sent by and by, and nothing says when: the page is asked until it has one.
-        while "delivery<img data-owned" not in await text_of(page):
-            await page.goto("/notifications")
+        await until_told(page)
         assert await page.evaluate(INTRUDERS) == []
-        seen.add("delivery")
         assert owned == []
         assert sorted(set(FIELDS.split()) - seen) == []
+
+
+async def until_told(page: Page) -> None:
+    """Notices are sent by and by and no event says when, so their page is asked until it has what came of one."""
+    for _ in range(50):
+        await page.goto("/notifications")
+        if "delivery<img data-owned" in await text_of(page):
+            return
+    raise AssertionError("No notice was given up")
 
 
 async def test_what_comes_in_by_an_update_stays_text(browser: Browser, tmp_path: Path) -> None:
