@@ -32,7 +32,7 @@ from assent import (
 )
 from assent.errors import DeliveryFailed
 from assent.governance import Action
-from assent.notify import ConsoleChannel, Notification
+from assent.notify import Channel, ConsoleChannel, Notification
 from assent.web.app import create_app
 from assent.web.server import listen, serving
 from assent.web.settings import WebSettings
@@ -189,11 +189,9 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     clock = AheadClock()
     clock.ahead = -70 * HOUR
     settings = WebSettings()
-    options: dict[str, Any] = {
-        "clock": clock,
-        "channels": [ConsoleChannel(file=io.StringIO()), BrokenChannel("there is no such room")],
-    }
-    async with Runtime(f"sqlite:///{folder / 'assent.db'}", workflows=[sys.modules[__name__]], **options) as runtime:
+    channels: list[Channel] = [ConsoleChannel(file=io.StringIO()), BrokenChannel("there is no such room")]
+    url, programs = f"sqlite:///{folder / 'assent.db'}", [sys.modules[__name__]]
+    async with Runtime(url, workflows=programs, clock=clock, channels=channels, policies=HOUSE_RULES) as runtime:
         listener = listen("127.0.0.1", 0)
         there = Place(runtime, create_app(runtime, settings), f"http://127.0.0.1:{listener.getsockname()[1]}")
         made = Scene(there, clock)

@@ -11,7 +11,7 @@ SANDBOXES = ["landlock", "seccomp", "user namespaces", "bubblewrap", "docker", "
 def test_a_sound_store_is_told_with_its_settings(day: Day) -> None:
     facts = day.shell.read("doctor")
     store = facts["store"]
-    assert (store["ok"], store["problem"], store["schema"]) == (True, None, 1)
+    assert (store["ok"], store["problem"], store["schema"]) == (True, None, 2)
     assert store["settings"]["journal_mode"] == "wal"
     assert store["settings"]["synchronous"] == "FULL"
     assert store["executions"] == {"completed": 1, "failed": 1, "in_doubt": 1, "suspended": 2}

@@ -54,7 +54,7 @@ async def check_paid(folder: Path, handles: list[Handle[str]]) -> None:
 
 async def test_two_workers_share_what_there_is(tmp_path: Path) -> None:
     async with crew_in(tmp_path) as crew, client_of(tmp_path) as client:
-        pids = {(await crew.hire()).pid, (await crew.hire()).pid}
+        pids = {(await crew.hire(lease=20.0)).pid, (await crew.hire(lease=20.0)).pid}
         handles = await start_many(client, range(MANY))
         await check_paid(tmp_path, handles)
     by = Counter(entry.pid for entry in Ledger(tmp_path / flows.EFFECTS).entries())
