@@ -31,7 +31,7 @@ EFFECTS: Final = "effects.jsonl"
 FINANCE, LEGAL = "role:finance", "role:legal"
 BUDGET: Final = Decimal(6000)
 THROTTLE: Final = 100  # calls at once; fewer than there are
-SOON: Final = 0.8  # seconds until what nobody decides lapses
+SOON: Final = 2.0  # seconds until what nobody decides lapses
 
 
 def happen(name: str, case: int, amount: Decimal, supplier: str) -> str:
