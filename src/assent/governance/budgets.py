@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import ROUND_CEILING, Context, Decimal
+from functools import cached_property
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -87,7 +88,7 @@ class BudgetPolicy(Policy):
     async def evaluate(self, action: Action, facts: Facts) -> Decision:
         if self.per == "requester" and action.requester is None:
             return self.deny("the budget is per requester, and nobody is known to ask; use acting_as(Principal(...))")
-        amount, limit = millionths(self._amount_of(action)), millionths(self.limit)
+        amount, limit = millionths(self._amount_of(action)), self._most
         key = self.key(action)
         since = None if self.window is None else facts.now - seconds(self.window)
         spent = (await facts.spent(key, since)).total
@@ -120,9 +121,17 @@ class BudgetPolicy(Policy):
 
     def key(self, action: Action) -> str:
         """Under which its draws are counted: no user can make it equal to that of another budget."""
+        return f"{self._prefix}:{quote(self._counted_for(action), safe='')}"
+
+    @cached_property
+    def _most(self) -> int:
+        """The limit in millionths."""
+        return millionths(self.limit)
+
+    @cached_property
+    def _prefix(self) -> str:
         window = "" if self.window is None else f"{seconds(self.window):g}"
-        parts = (self.name, str(self.limit), window, self._counted_for(action))
-        return ":".join(["budget", *(quote(part, safe="") for part in parts)])
+        return ":".join(["budget", *(quote(part, safe="") for part in (self.name, str(self.limit), window))])
 
     def _counted_for(self, action: Action) -> str:
         if callable(self.per):

@@ -25,6 +25,7 @@ MAPS: Final = (dict, MappingProxyType, Mapping)  # the usual ones first: asking 
 SPOKEN: Final = re.compile("'(and|or|not|AND|OR|NOT)'")
 NOWHERE: Final = Facts(now=0.0)
 FINEST: Final = 10**9  # finer amounts are rounded up
+ABOUT: Final = ("name", "labels", "risk", "context", "arguments")  # what `action` has
 POISON: Final = b"!"  # instead of a value that a function could not work out; no operator takes it
 # The library has no error of its own; a missing variable, a wrong type and a bad key are these.
 REFUSALS: Final = (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError)
@@ -208,18 +209,22 @@ def _quietly(work: Callable[..., Any], faults: list[str], *values: Any) -> Any:
 
 def _found(action: Action, facts: Facts, path: tuple[str, ...]) -> Any:
     """What stands at a path; ABSENT if nothing does."""
-    value = _root(action, facts, path[0])
-    for name in path[1:]:
-        value = value.get(name, ABSENT) if isinstance(value, MAPS) else _member(value, name)
+    value: Any
+    if path[0] == "args":  # by far the most, so they come first
+        value, rest = action.arguments, path[1:]
+    elif path[0] == "action" and len(path) > 1:
+        value, rest = (getattr(action, path[1]) if path[1] in ABOUT else ABSENT), path[2:]
+    else:
+        value, rest = _root(action, facts, path[0]), path[1:]
+    for name in rest:
         if value is ABSENT:
             break
+        value = value.get(name, ABSENT) if isinstance(value, MAPS) else _member(value, name)
     return value
 
 
 def _root(action: Action, facts: Facts, name: str) -> Any:
     match name:
-        case "args":
-            return action.arguments
         case "now":
             return datetime.fromtimestamp(facts.now, UTC)
         case "environment":
@@ -236,13 +241,7 @@ def _requester(action: Action) -> Mapping[str, Any] | None:
 
 
 def _about(action: Action) -> Mapping[str, Any]:
-    return {
-        "name": action.name,
-        "labels": action.labels,
-        "risk": action.risk,
-        "context": action.context,
-        "arguments": action.arguments,
-    }
+    return {name: getattr(action, name) for name in ABOUT}
 
 
 def _member(value: Any, name: str) -> Any:
