@@ -210,13 +210,14 @@ def _quietly(work: Callable[..., Any], faults: list[str], *values: Any) -> Any:
 def _found(action: Action, facts: Facts, path: tuple[str, ...]) -> Any:
     """What stands at a path; ABSENT if nothing does."""
     value: Any
-    if path[0] == "args":  # by far the most, so they come first
-        value, rest = action.arguments, path[1:]
-    elif path[0] == "action" and len(path) > 1:
-        value, rest = (getattr(action, path[1]) if path[1] in ABOUT else ABSENT), path[2:]
+    root, names = path[0], path[1:]
+    if root == "args":  # by far the most, so they come first
+        value = action.arguments
+    elif root == "action" and names:
+        value, names = (getattr(action, names[0]) if names[0] in ABOUT else ABSENT), names[1:]
     else:
-        value, rest = _root(action, facts, path[0]), path[1:]
-    for name in rest:
+        value = _root(action, facts, root)
+    for name in names:
         if value is ABSENT:
             break
         value = value.get(name, ABSENT) if isinstance(value, MAPS) else _member(value, name)
