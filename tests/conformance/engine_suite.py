@@ -1,6 +1,7 @@
 """What every engine must do, without a word about how. An implementation inherits this and gives `ground`."""
 
 from tests.conformance.engine.concurrency import Concurrency, Refusals
+from tests.conformance.engine.deciding import Deciding
 from tests.conformance.engine.doubt import Doubt
 from tests.conformance.engine.failures import Failures
 from tests.conformance.engine.faults import Faults, Watching
@@ -11,7 +12,7 @@ from tests.conformance.engine.settling import Settling
 from tests.conformance.engine.steps import Basics
 
 
-class CodeSuite(Basics, Failures, Concurrency, Refusals):
+class CodeSuite(Basics, Failures, Concurrency, Refusals, Deciding):
     """What workflow and step code may rely on."""
 
 

@@ -18,7 +18,7 @@ from assent.engine.engine import Program
 from assent.engine.execution import LiveExecution
 from assent.engine.letters import Letters
 from assent.engine.ops import Op, SignalOp, StepOp
-from assent.engine.replay import compare, read
+from assent.engine.replay import History, compare, read
 from assent.engine.reviving import arguments_of, has_to_wait, revived, stalled, waits_of
 from assent.engine.texts import Blobs
 from assent.engine.writing import Action, Desk, Pen
@@ -67,6 +67,7 @@ class Drive:
         self._opened: set[int] = set()  # waits and timers whose opening is journaled
         self._has_approvals = False
         self._suspension: tuple[Any, ...] | None = None  # what the store has been told that it waits for
+        self._is_deciding = False  # the commit of what workflow code has decided is under way
         self._is_leaving = False  # the commit that ends or parks it is under way
         self._alarm: asyncio.TimerHandle | None = None
         self._pen = Pen(
@@ -105,7 +106,9 @@ class Drive:
         self._attempts = Attempts(self._host, self._pen, live)
         self._attempts.has_sealed = has_sealed
         self._letters = Letters(self._pen, live, self._attempts, arrived)
-        self._note_patches(live)
+        self._once_decided(live, partial(self._reopen, live, history))
+
+    def _reopen(self, live: LiveExecution, history: History) -> None:
         for op in live.take_opened():
             if isinstance(op, StepOp) and op.index in live.steps:
                 self._attempts.reopen(op, history)
@@ -125,9 +128,11 @@ class Drive:
     def _go_on(self) -> None:
         """After workflow code has run until everything in it waits: see to what it asked for."""
         live = self._live
-        if live is None or self._is_leaving:
+        if live is None or self._is_leaving or self._is_deciding:
             return
-        self._note_patches(live)
+        self._once_decided(live, partial(self._see_to, live))
+
+    def _see_to(self, live: LiveExecution) -> None:
         for op in live.take_opened():
             self._open(op)
         for cancelled in live.take_cancelling():
@@ -139,10 +144,22 @@ class Drive:
         if self._pen.journal is not None and not self._is_leaving:
             self._check_replay(live, self._pen.journal)
 
-    def _note_patches(self, live: LiveExecution) -> None:
-        """To be called before anything is opened: a journal that has an op must have the patch that led to it."""
+    def _once_decided(self, live: LiveExecution, then: Action) -> None:
+        """Act, with what led to it in the journal: before it what was noted, and durable what was decided."""
         for name in live.take_patches():
             self._pen.note("execution.patched", name=name)
+        for mark in live.take_marks():
+            kind = "execution.decided" if mark.is_decision else "execution.noted"
+            self._pen.note(kind, name=mark.name, text=mark.value)
+            self._is_deciding = self._is_deciding or mark.is_decision
+        if self._is_deciding:
+            self._pen.write([], partial(self._decided, live, then))
+        else:
+            then()
+
+    def _decided(self, live: LiveExecution, then: Action) -> None:
+        self._is_deciding = False
+        self._once_decided(live, then)
 
     def _open(self, op: Op) -> None:
         if isinstance(op, StepOp):
@@ -304,6 +321,7 @@ class Drive:
         )
 
     def _finished(self, live: LiveExecution, ending: Ending) -> None:
+        self._pen.close()
         live.discard()
         self._host.ended(self, ending)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random  # noqa: TID251 - seeded by the execution's id, so that it yields the same numbers on replay
 from typing import Any
 
-from assent.codec import Codec, codec_for
+from assent.codec import Codec, codec_for, from_json, to_json
 from assent.engine.loop import DeterministicLoop, Discarded, DurableTimer
-from assent.engine.ops import ExecutionInfo, Note, Op, SignalOp, StepOp, StepSpec, TimerOp
+from assent.engine.ops import ExecutionInfo, Mark, Note, Op, SignalOp, StepOp, StepSpec, TimerOp
 from assent.errors import CodecError
 from assent.store import ApprovalRecord, Permit
 
@@ -26,11 +26,19 @@ class LiveExecution:
     Completions must be handed in one at a time, in the order in which they were journaled, each followed by `advance`.
     """
 
-    def __init__(self, info: ExecutionInfo, *, patches: frozenset[str] = frozenset(), known_ops: int = 0) -> None:
+    def __init__(
+        self,
+        info: ExecutionInfo,
+        *,
+        patches: frozenset[str] = frozenset(),
+        marks: Sequence[Mark] = (),
+        known_ops: int = 0,
+    ) -> None:
         self.info = info
         self.known_ops = known_ops  # how many ops the journal has seen opened
         self.pending_completions = 0  # recorded completions still to be handed in
         self.patches = dict.fromkeys(patches, True)  # by name, whether the code behind it runs
+        self.marks: list[Mark] = []  # every decision and note, in order
         self.ops: list[str] = []  # every op ever opened, as text; its place is its number
         self.steps: dict[int, StepOp] = {}
         self.timers: dict[int, TimerOp] = {}
@@ -39,6 +47,8 @@ class LiveExecution:
         self._opened: list[Op] = []
         self._cancelling: list[StepOp] = []
         self._new_patches: list[str] = []
+        self._known_marks = marks  # those in the journal
+        self._told_marks = len(marks)  # how many of `marks` have been taken, or need not be
         self._unclaimed: dict[str, list[str]] = {}
         self._children: dict[str, asyncio.Lock] = {}
         self._ended_children: set[str] = set()
@@ -109,6 +119,13 @@ class LiveExecution:
             return ()
         patches, self._new_patches = self._new_patches, []
         return patches
+
+    def take_marks(self) -> Sequence[Mark]:
+        """What was decided and noted since the last call, and does not stand in the journal."""
+        if len(self.marks) <= self._told_marks:
+            return ()
+        told, self._told_marks = self._told_marks, len(self.marks)
+        return self.marks[told:]
 
     def next_timer(self) -> TimerOp | None:
         """The open timer that is due first."""
@@ -290,6 +307,23 @@ class LiveExecution:
         if is_new:
             self._new_patches.append(name)
         return is_new
+
+    def decide(self, name: str, choose: Callable[[], Any]) -> Any:
+        """What `choose` says, the same on replay. JSON data; no step begins before it is durable."""
+        return from_json(self._mark(name, choose, is_decision=True))
+
+    def note(self, name: str, facts: Any) -> None:
+        """Journal an event with whatever is written next. `facts`: JSON data."""
+        self._mark(name, lambda: facts, is_decision=False)
+
+    def _mark(self, name: str, choose: Callable[[], Any], *, is_decision: bool) -> str:
+        if self._discarded:
+            raise Discarded
+        place = len(self.marks)
+        # Whether code and journal agree on the names is looked at when the replay is over.
+        text = self._known_marks[place].value if place < len(self._known_marks) else to_json(choose())
+        self.marks.append(Mark(name, text, is_decision))
+        return text
 
     def _new_future(self) -> asyncio.Future[Any]:
         # Not one of the loop's own, which are numbered and slower: nobody but the op ever holds it.

@@ -93,8 +93,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._future_number = seed
         self._in_order: dict[Any, asyncio.Task[Any]] = {}
         self._prune_at = 64
-        # By number, so that they are closed in the order in which they were first used.
-        self._generators: weakref.WeakValueDictionary[int, AsyncGenerator[Any, Any]] = weakref.WeakValueDictionary()
+        # By number, so that they are closed in the order in which they were first used. Made when the first one comes.
+        self._generators: weakref.WeakValueDictionary[int, AsyncGenerator[Any, Any]] | None = None
         self._generator_count = 0
         self._thread = threading.get_ident()
         self._draining = False
@@ -146,9 +146,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
                 with contextlib.suppress(BaseException):
                     task.get_coro().close()
-        # Cycles through the loop would keep all of it until the collector comes by.
+        # Cycles through the loop would keep all of it until the collector comes by, which costs more than running it.
         self._ready.clear()
         self._tasks.clear()
+        self.execution = None
+        self._open_timer = self._close_timer = _unheard
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
@@ -240,6 +242,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     def _note_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if self._generators is None:
+            self._generators = weakref.WeakValueDictionary()
         self._generator_count += 1
         self._generators[self._generator_count] = generator
 
@@ -251,6 +255,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def _refuse(self, name: str) -> Never:
         raise NotDeterministic(f"loop.{name}() in workflow code. {REMEDY}")
+
+
+def _unheard(_timer: DurableTimer) -> None:
+    """Nobody is there any more who could be told of a timer."""
 
 
 def _awaited_as_completed() -> list[Any]:

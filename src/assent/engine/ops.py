@@ -38,6 +38,14 @@ class Note(NamedTuple):
     value: str | None = None  # JSON
 
 
+class Mark(NamedTuple):
+    """What workflow code has decided or noted by itself, between two completions."""
+
+    name: str
+    value: str  # JSON
+    is_decision: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """An effect as its `verify=` function sees it after a crash."""

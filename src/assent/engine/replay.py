@@ -24,7 +24,7 @@ from typing import Any, Never
 from assent.codec import from_json
 from assent.engine.execution import LiveExecution
 from assent.engine.failure import decode_failure
-from assent.engine.ops import StepOp
+from assent.engine.ops import Mark, StepOp
 from assent.engine.texts import is_withheld
 from assent.errors import CodecError, NonDeterminism, StateNotCaptured
 from assent.store import Event
@@ -45,6 +45,7 @@ class History:
     doubts: dict[int, Event] = field(default_factory=dict)  # steps whose outcome nobody knows
     opened: set[int] = field(default_factory=set)  # timers and waits whose opening is journaled
     patches: set[str] = field(default_factory=set)
+    marks: list[Mark] = field(default_factory=list)
     waits: Sequence[dict[str, Any]] = ()  # what it said it waits for, if nothing has come since
     known_ops: int = 0
     has_approvals: bool = False
@@ -74,6 +75,8 @@ def _read_other(history: History, event: Event) -> None:
         history.started_at = event.at
     elif kind == "execution.patched" and event.name:
         history.patches.add(event.name)
+    elif kind in {"execution.decided", "execution.noted"}:
+        history.marks.append(Mark(event.name or "", event.value or "null", kind == "execution.decided"))
     elif kind == "execution.suspended":
         history.waits = from_json(event.value or "[]") if op is not None else history.waits
     elif op is None:
@@ -98,6 +101,7 @@ def replay(live: LiveExecution, history: History) -> None:
         live.pending_completions -= 1
         _apply(live, event)
         live.advance()
+    _compare_marks(live, history.marks)
     for event in (*history.begun.values(), *history.doubts.values()):
         _open_step(live, event)
     for wait in history.waits:
@@ -133,6 +137,13 @@ def _apply(live: LiveExecution, event: Event) -> None:
             live.receive(index, event.name or "", _value(event), event.at)
         case _:
             live.cancel(from_json(_value(event)).get("reason", ""), event.at)
+
+
+def _compare_marks(live: LiveExecution, recorded: Sequence[Mark]) -> None:
+    """What was decided and noted is in the journal before anything that followed from it."""
+    for known, found in zip_longest(recorded, live.marks[: len(recorded)]):
+        if found is None or (known.name, known.is_decision) != (found.name, found.is_decision):
+            _disagree(live, len(live.ops), f"mark {known.name}", f"mark {found.name}" if found else "nothing")
 
 
 def compare(live: LiveExecution, replayed: LiveExecution) -> None:

@@ -34,7 +34,7 @@ def revived(record: ExecutionRecord, program: Program, arguments: Mapping[str, A
         parent_id=record.parent_id,
         started_at=history.started_at or record.created_at,
     )
-    live = LiveExecution(info, patches=frozenset(history.patches), known_ops=history.known_ops)
+    live = LiveExecution(info, patches=frozenset(history.patches), marks=history.marks, known_ops=history.known_ops)
     live.begin(lambda: program.main(arguments))
     try:
         replay(live, history)

@@ -86,9 +86,18 @@ class Pen:
 
     # With the next commit.
 
-    def note(self, type: str, *, op: int | None = None, name: str | None = None, facts: Any = None) -> None:
-        """Journal an event. `facts`: JSON data."""
-        self._noted.append(Event(self.id, type, self.now(), op, name, value=None if facts is None else to_json(facts)))
+    def note(
+        self,
+        type: str,
+        *,
+        op: int | None = None,
+        name: str | None = None,
+        facts: Any = None,
+        text: str | None = None,
+    ) -> None:
+        """Journal an event. `facts`: JSON data; `text`: the same as JSON."""
+        value = text if facts is None else to_json(facts)
+        self._noted.append(Event(self.id, type, self.now(), op, name, value=value))
 
     def note_all(self, op: int, notes: Iterable[Note]) -> None:
         self._noted += self.events_of(op, notes, self.now())
@@ -176,5 +185,10 @@ class Pen:
             self._failed(error if isinstance(error, Exception) else StoreError(str(error)))
 
     def close(self) -> None:
-        """Act on no commit any more."""
+        """Act on no commit any more, and let go of whoever would: cycles have to wait for the collector."""
         self.is_closed = True
+        self._deliver = self._go_on = self._failed = _ignore
+
+
+def _ignore(*_: object) -> None:
+    """What is done about a commit when nobody waits for it any more."""
