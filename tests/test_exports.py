@@ -6,16 +6,18 @@ import sys
 import assent
 
 PUBLIC = """
-NOT_DONE AccessRefused Action ApprovalExpired ApprovalNotFound ApprovalPending ApprovalPolicy ApprovalRecord
-ApprovalRejected ApprovalRequest ApprovalStage AssentError AuditPolicy AuthorizationPolicy BudgetExceeded BudgetPolicy
-Clock CodecError Decision DeliveryFailed DuplicateWorkflow Effect Event ExecutionCancelled ExecutionConflict
-ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts GovernanceError Governed Handle InDoubt
-LeaseLost LinkRefused NonDeterminism NotDeterministic NoticeNotFound Outcome OutcomeUnknown OutsideWorkflow
-PermitRefused Phase Policy PolicyDenied PolicyFileError Preview Principal RateLimitPolicy RateLimited ResultTimeout
-Retry Runtime RuntimeRequired Selector SequentialApprovalPolicy SignInRequired StateNotCaptured Status Step StepFailed
-StepTimeout StoreCorrupt StoreError StoreUnavailable StoreVersion SystemClock TooManyAttempts UnknownWorkflow
-UsageError ValidationDenied ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as approve ask_mandate
-execution govern govern_class idempotency_key load_policies now patched policy random signal step uuid4 workflow
+NOT_DONE AccessRefused Action AgentStopped AllFailed ApprovalExpired ApprovalNotFound ApprovalPending ApprovalPolicy
+ApprovalRecord ApprovalRejected ApprovalRequest ApprovalStage AssentError AuditPolicy AuthorizationPolicy
+BudgetExceeded BudgetPolicy BulkheadFull CircuitOpen Clock CodecError Decision DeliveryFailed DuplicateWorkflow Effect
+Event ExecutionCancelled ExecutionConflict ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts
+GovernanceError Governed Handle InDoubt LeaseLost LimitExceeded LinkRefused MissingKey ModelError ModelRateLimited
+ModelRefused ModelUnavailable NoRouteFound NonDeterminism NotDeterministic NoticeNotFound Outcome OutcomeUnknown
+OutsideWorkflow PermitRefused Phase Policy PolicyDenied PolicyFileError Preview Principal PromptError RateLimitPolicy
+RateLimited ResilienceError ResultTimeout Retry RetryBudgetSpent RouteNotFound Runtime RuntimeRequired Selector
+SequentialApprovalPolicy SignInRequired StateNotCaptured Status Step StepFailed StepTimeout StoreCorrupt StoreError
+StoreUnavailable StoreVersion SystemClock TooManyAttempts UnknownStrategy UnknownWorkflow UsageError ValidationDenied
+ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as approve ask_mandate execution govern govern_class
+idempotency_key load_policies now patched policy random signal step uuid4 workflow
 """.split()  # noqa: SIM905 - read as a list of words
 
 # Each belongs to an extra, and is known to one file only.

@@ -8,7 +8,10 @@ AssentError                     500   1
 │  ├─ NotDeterministic                    workflow code touched the outside world
 │  ├─ UnknownWorkflow                     no such workflow in this process
 │  ├─ DuplicateWorkflow                   two functions claim one name and version
-│  └─ PolicyFileError                     a policy file cannot be used as it stands
+│  ├─ PolicyFileError                     a policy file cannot be used as it stands
+│  ├─ PromptError                         the template of a prompt is wrong
+│  ├─ MissingKey                          no key for a model's provider
+│  └─ UnknownStrategy                     a router has no such way to decide
 ├─ ExecutionNotFound            404   3
 ├─ ApprovalNotFound             404   3
 ├─ NoticeNotFound               404   3
@@ -36,6 +39,19 @@ AssentError                     500   1
 │  ├─ LinkRefused               410   5   forged, expired, used, or for something else
 │  └─ TooManyAttempts           429   5
 ├─ DeliveryFailed               502   1   a channel could not tell people
+├─ ModelError                   502   1   a model gave no usable answer
+│  ├─ ModelUnavailable          503   75  unreachable, overloaded, too slow, cut off: worth another try
+│  ├─ ModelRateLimited          429   75
+│  └─ ModelRefused              502   1   the request itself will never pass
+├─ AgentStopped                 422   1   an agent ended without a result
+├─ NoRouteFound                 404   3   a router knows no agent for a query
+├─ RouteNotFound                404   3   a router has no agent of that name
+├─ ResilienceError              503   75  a call was kept from being made, or all ways to make it failed
+│  ├─ CircuitOpen               503   75
+│  ├─ LimitExceeded             429   75
+│  ├─ BulkheadFull              503   75
+│  ├─ RetryBudgetSpent          503   75
+│  └─ AllFailed                 502   1
 └─ StoreError                   503   9
    ├─ StoreUnavailable                    locked, full, read-only, missing
    ├─ StoreCorrupt                        not a store, or a damaged one
@@ -96,6 +112,20 @@ class PolicyFileError(UsageError):
     file: str
     line: int | None
     key: str
+
+
+class PromptError(UsageError):
+    """The template of a prompt is wrong, or names what is not there."""
+
+
+class MissingKey(UsageError):
+    """There is no key for the provider of a model. `variable` is where it belongs."""
+
+    variable: str
+
+
+class UnknownStrategy(UsageError):
+    """A router has no such way to decide."""
 
 
 class ExecutionNotFound(AssentError):
@@ -316,6 +346,93 @@ class DeliveryFailed(AssentError):
     reason: str
     is_final: bool = False
     retry_after: float | None = None
+
+
+class ModelError(AssentError):
+    """A model gave no usable answer. `model` names it; `status` is the HTTP status, if there was one."""
+
+    http_status = 502
+    model: str
+    status: int | None = None
+
+
+class ModelUnavailable(ModelError):
+    """The model could not be reached, was overloaded or too slow, or its answer was cut off: another try may help."""
+
+    http_status = 503
+    exit_code = 75
+    retry_after: float | None = None
+
+
+class ModelRateLimited(ModelError):
+    """The provider has had too many requests. `retry_after` is the wait in seconds, if it said so."""
+
+    http_status = 429
+    exit_code = 75
+    retry_after: float | None = None
+
+
+class ModelRefused(ModelError):
+    """The provider refuses the request itself: its key, its model, a parameter, its length."""
+
+
+class AgentStopped(AssentError):
+    """An agent ended without a result. `reason` is its stop reason, `agent` its name."""
+
+    http_status = 422
+    agent: str
+    reason: str
+
+
+class NoRouteFound(AssentError):
+    """No agent of a router matches a query well enough, and there is no fallback. `query` is what was asked."""
+
+    http_status = 404
+    exit_code = 3
+    query: str
+
+
+class RouteNotFound(AssentError):
+    """A router has no agent of that name."""
+
+    http_status = 404
+    exit_code = 3
+
+
+class ResilienceError(AssentError):
+    """A call was kept from being made, or all ways to make it failed."""
+
+    http_status = 503
+    exit_code = 75
+
+
+class CircuitOpen(ResilienceError):
+    """A circuit breaker lets no call pass. `retry_after`: seconds until it will try one."""
+
+    retry_after: float
+
+
+class LimitExceeded(ResilienceError):
+    """A rate limiter has no token, or none in time. `retry_after` is the wait in seconds."""
+
+    http_status = 429
+    retry_after: float
+
+
+class BulkheadFull(ResilienceError):
+    """Too many calls are under way, and too many wait."""
+
+
+class RetryBudgetSpent(ResilienceError):
+    """No further attempt: the retries that all calls share are used up. The error of the last attempt is its cause."""
+
+
+class AllFailed(ResilienceError):
+    """All of several calls failed. `failures` are their errors as text, in order."""
+
+    http_status = 502
+    exit_code = 1
+    failures: list[str]
 
 
 class StoreError(AssentError):
