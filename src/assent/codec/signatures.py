@@ -127,6 +127,12 @@ class Signature:
         arguments: dict[str, Any] = self._codec.decode(text)
         return arguments
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of an object with the arguments by name; those with a default need not be given."""
+        found = self._codec.schema()
+        found["required"] = [name for name in self._names if name in self._by_name and name not in self._defaults]
+        return {"type": "object", **found}
+
     def live(self, bound: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """The JSON of bound arguments and a fresh copy read from it: what the function would see after a crash."""
         bound = dict(bound)

@@ -74,6 +74,13 @@ class Codec:
         # Written once more: an int given for a float is a float by now, and members of sets have changed places.
         return canonical_text(copy, pydantic_core.from_json(self.encode(copy))).encode()
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of what `decode` reads. Raises CodecError where there is none."""
+        try:
+            return self._adapter.json_schema(by_alias=False)
+        except PydanticUserError as error:
+            raise unsupported(self.subject, self.annotation, error) from error
+
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
         return adapter_of(self.annotation, self.subject)

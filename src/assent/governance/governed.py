@@ -27,6 +27,7 @@ from assent.governance.authority import Authority, ambient_authority
 from assent.governance.bare import Bare
 from assent.governance.flow import Flow, redacted_error
 from assent.governance.patience import Patience
+from assent.governance.policy import Policy
 from assent.governance.terms import PolicySet, Subject, Terms
 from assent.governance.veil import veiled
 
@@ -133,6 +134,11 @@ class Governed(Generic[P, R]):
             value = await self._as_untold(engine, subject.signature.bind(args, kwargs))
         return value  # type: ignore[no-any-return]  # the wrapped function's own result
 
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """Those that hold for a call from here: the runtime's that are for it, and its own."""
+        return self._rules().policies
+
     def _rules(self) -> PolicySet:
         """The policies that hold here: those of the runtime before its own."""
         authority = ambient_authority.get()
@@ -183,7 +189,8 @@ class Governed(Generic[P, R]):
         return self._flow(live, bound).run() if self._object is None else self._main_of_method(live, bound)
 
     def _flow(self, live: LiveExecution, bound: Mapping[str, Any]) -> Flow:
-        return Flow(self._subject, self._rules(), live, bound, self._common.untold.get(live.info.id))
+        untold = self._common.untold.get(live.info.id)
+        return Flow(self._subject, self._rules(), live, bound, untold, is_whole=True)
 
     async def _main_of_method(self, live: LiveExecution, bound: Mapping[str, Any]) -> Any:
         objects, execution_id = self._common.objects, live.info.id

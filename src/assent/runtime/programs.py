@@ -28,3 +28,4 @@ def _program_of(value: object) -> Iterable[Program]:
     program = getattr(type(value), "program", None) and getattr(value, "program", None)
     if isinstance(program, Program):
         yield program
+        yield from (variant.program for variant in getattr(value, "variants", ()))

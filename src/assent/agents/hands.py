@@ -1,0 +1,108 @@
+"""The tool calls of one turn: side by side, each through the gate of policies, results in the order of the calls."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from assent.agents.hooks import Hooks, ToolUse
+from assent.agents.messages import ToolCall, ToolMessage, ToolSchema
+from assent.codec import codec_for
+from assent.errors import RuntimeRequired, StateNotCaptured, UsageError
+from assent.governance import Governed
+from assent.governance.terms import Terms
+from assent.tools import Tool, as_tool
+
+# A model reads no more of one result; about ten thousand tokens.
+LONGEST_RESULT: Final = 40_000
+
+ARGUMENTS: Final = codec_for(dict[str, Any])
+TEXT: Final = codec_for(str)
+
+# What is wrong with the program, and nothing that a model could do something about.
+_OURS: Final = (RuntimeRequired, StateNotCaptured)
+
+
+class Hand:
+    """One tool, as an agent uses it."""
+
+    def __init__(self, tool: Tool[..., Any]) -> None:
+        self.tool = tool
+        self.schema = ToolSchema(tool.name, tool.description, tool.parameters)
+        # A plain tool is under the policies of the runtime too. Where there are none, it is only a step.
+        self._governed: Governed[..., Any] | None = None
+        if tool.is_plain:
+            self._governed = Governed(tool.call, Terms(name=tool.name, once=tool.is_once))
+
+    async def perform(self, arguments: Mapping[str, Any]) -> str:
+        """Call it, and tell the result as text."""
+        args, kwargs = self.tool.signature.spread(arguments)
+        governed = self._governed
+        call = governed if governed is not None and governed.policies else self.tool.call
+        value = await call(*args, **kwargs)
+        text = value if isinstance(value, str) else self.tool.signature.returns.encode(value)
+        return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} [cut: {len(text)} letters in all]"
+
+
+class Hands:
+    """All tools of an agent."""
+
+    def __init__(self, tools: Iterable[Any]) -> None:
+        self._hands: dict[str, Hand] = {}
+        for hand in (Hand(as_tool(each)) for each in tools):
+            if hand.tool.name in self._hands:
+                raise UsageError(f"Two tools are called {hand.tool.name!r}. Give one of them another name.")
+            self._hands[hand.tool.name] = hand
+        self.schemas = tuple(hand.schema for hand in self._hands.values())
+
+    async def perform(self, calls: Sequence[ToolCall], hooks: Hooks) -> list[ToolMessage]:
+        """Perform the calls of one turn. What fails is told to the model."""
+        if len(calls) == 1:
+            return [await self._one(calls[0], hooks)]
+        serial = asyncio.Lock()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._in_turn(call, hooks, serial)) for call in calls]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _in_turn(self, call: ToolCall, hooks: Hooks, serial: asyncio.Lock) -> ToolMessage:
+        hand = self._hands.get(call.name)
+        if hand is None or not hand.tool.is_serial:
+            return await self._one(call, hooks)
+        async with serial:
+            return await self._one(call, hooks)
+
+    async def _one(self, call: ToolCall, hooks: Hooks) -> ToolMessage:
+        hand = self._hands.get(call.name)
+        if hand is None:
+            known = ", ".join(self._hands) or "none"
+            return _failure(call, f"there is no tool {call.name!r}; the tools are: {known}")
+        try:
+            return await _performed(hand, call, hooks)
+        except _OURS:
+            raise
+        except Exception as error:  # noqa: BLE001 - a tool may fail in any way, and the model is told
+            return _failure(call, f"{type(error).__name__}: {error}")
+
+
+async def _performed(hand: Hand, call: ToolCall, hooks: Hooks) -> ToolMessage:
+    arguments = hand.tool.read(call.arguments)
+    if not hooks.hooks:
+        return ToolMessage(call.id, call.name, await hand.perform(arguments))
+    shown = ARGUMENTS.decode(hand.tool.signature.encode(arguments))
+    before = await hooks.ask(
+        "before_tool", shown, ARGUMENTS, tool=call.name, shown=lambda found: (ToolUse(call.name, found),)
+    )
+    if before.blocked is not None:
+        return _failure(call, f"blocked: {before.blocked}")
+    use = ToolUse(call.name, before.value)
+    text = await hand.perform(hand.tool.read(ARGUMENTS.encode(use.arguments)))
+    after = await hooks.ask("after_tool", text, TEXT, tool=call.name, shown=lambda found: (use, found))
+    if after.blocked is not None:
+        return _failure(call, f"its result is withheld: {after.blocked}")
+    return ToolMessage(call.id, call.name, "\n".join([after.value, *before.suggestions, *after.suggestions]))
+
+
+def _failure(call: ToolCall, text: str) -> ToolMessage:
+    return ToolMessage(call.id, call.name, text[:LONGEST_RESULT], failed=True)
