@@ -96,21 +96,25 @@ class Agent(Workflow[P, R]):
         """The type of its result."""
         return self.options.get("output", signature_of(self.function).returns.annotation)
 
-    @functools.cached_property
-    def run(self) -> Workflow[P, AgentResult[R]]:
-        """The same as a workflow that tells all about the run, and raises nothing when it stops without a result.
+    async def run(self, *args: P.args, **kwargs: P.kwargs) -> AgentResult[R]:
+        """Call it and hear all about its run; one that stops without a result raises nothing.
 
-        Of an agent whose function has a body, it tells of the last `answer`.
+        Of an agent whose function has a body, the run is that of the last `answer`.
         """
-        telling = _telling(self.function, self)
+        return await self.telling(*args, **kwargs)
+
+    @functools.cached_property
+    def telling(self) -> Workflow[..., AgentResult[R]]:
+        """What `run` calls, as a workflow that can be started."""
         output = self.output
+        telling = _telling(self.function, self)
         telling.__annotations__ = {**self.function.__annotations__, "return": AgentResult[output]}  # type: ignore[valid-type]  # made at run time on purpose
         return Workflow(telling, f"{self.name}.run", self.version)
 
     @property
-    def variants(self) -> Sequence[Workflow[P, Any]]:
+    def variants(self) -> Sequence[Workflow[..., Any]]:
         """The other workflows that come with it."""
-        return (self.run,)
+        return (self.telling,)
 
     def replace(self, **options: Unpack[AgentOptions]) -> Self:
         """Another agent of the same function, with some options changed."""
@@ -229,5 +233,5 @@ def _telling(fn: Callable[P, Any], agent: Agent[P, R]) -> Callable[P, Coroutine[
 
 def _settings(options: AgentOptions) -> ModelSettings:
     settings = options.get("settings", ModelSettings())
-    own: Any = {name: options[name] for name in ("temperature", "max_tokens", "top_p") if name in options}
+    own: Any = {name: options.get(name) for name in ("temperature", "max_tokens", "top_p") if name in options}
     return replace(settings, **own)

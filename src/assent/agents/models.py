@@ -1,6 +1,6 @@
 """The port to language models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from assent.agents.messages import ModelRequest, ModelResponse
@@ -22,6 +22,6 @@ class Model(Protocol):
         """Ask, and wait for the whole answer."""
         ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[str | ModelResponse]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse]:
         """Ask; yields pieces of text as they come, and last the whole answer. Ends its request when it is closed."""
         ...

@@ -18,6 +18,7 @@ from assent.errors import CodecError
 if sys.version_info >= (3, 14):
     import annotationlib
 
+_ANYTHING = Codec(Any)
 _UNPACKS = {Unpack, typing_extensions.Unpack}
 _BY_NAME = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
 _IN_ORDER = {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}
@@ -56,11 +57,7 @@ class Signature:
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """JSON values by name as the parameters' own types, for `bind`, which fills in defaults. Raises CodecError."""
-        hints = {name: self._annotations[name] for name in given if name in self._by_name}
-        return {
-            name: Codec(hints.get(name, Any), f"{name} of {self.name}()").decode(to_json(value))
-            for name, value in given.items()
-        }
+        return {name: self._readers.get(name, _ANYTHING).decode(to_json(value)) for name, value in given.items()}
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter name. Raises the TypeError that the call itself would raise."""
@@ -170,6 +167,10 @@ class Signature:
     @cached_property
     def _annotations(self) -> dict[str, Any]:
         return {name: _annotation(each, self._hints) for name, each in self._signature.parameters.items()}
+
+    @cached_property
+    def _readers(self) -> dict[str, Codec]:
+        return {name: Codec(self._annotations[name], f"{name} of {self.name}()") for name in self._by_name}
 
     @cached_property
     def _codec(self) -> Codec:

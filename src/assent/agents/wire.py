@@ -1,0 +1,93 @@
+"""Models over the network: the one file that makes pydantic-ai's models and calls them."""
+
+from collections.abc import AsyncGenerator
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from httpx2 import AsyncClient
+from pydantic_ai.direct import model_request, model_request_stream
+from pydantic_ai.exceptions import AgentRunError, UnexpectedModelBehavior, UserError
+from pydantic_ai.models import Model, create_async_httpx2_client
+from pydantic_ai.settings import ModelSettings
+
+from assent.agents.messages import ModelRequest, ModelResponse
+from assent.agents.places import PROVIDERS, Place
+from assent.agents.translation import Pieces, Question, failure_of, question_of, response_of
+
+# What a server that needs no key is sent for one, because the libraries insist on sending something.
+NO_KEY = "no-key"
+
+
+class Line:
+    """Connections to one model, for one event loop."""
+
+    def __init__(self, place: Place, key: str | None) -> None:
+        self._place = place
+        self._key = key
+        self._client = create_async_httpx2_client()
+        self._model = _model(place, key or NO_KEY, self._client)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def request(self, request: ModelRequest) -> ModelResponse:
+        question = self._question(request)
+        try:
+            answer = await model_request(
+                self._model,
+                question.messages,
+                model_settings=question.settings,
+                model_request_parameters=question.parameters,
+            )
+        except (AgentRunError, UserError) as error:
+            failure = failure_of(error, self._place.name, self._key)
+        else:
+            return response_of(answer, question, self._place.model)
+        # Outside of the except clause, so that no context drags the provider's words along.
+        raise failure
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse]:
+        question = self._question(request)
+        pieces = Pieces(question.answer_tool)
+        try:
+            async with model_request_stream(
+                self._model,
+                question.messages,
+                model_settings=question.settings,
+                model_request_parameters=question.parameters,
+            ) as events:
+                async for event in events:
+                    if piece := pieces.of(event):
+                        yield piece
+            answer = events.get()
+            if answer.finish_reason is None:
+                raise UnexpectedModelBehavior("The answer was cut off.")
+        except (AgentRunError, UserError) as error:
+            failure = failure_of(error, self._place.name, self._key)
+        else:
+            response = response_of(answer, question, self._place.model)
+            if rest := pieces.rest(response.message.text):
+                yield rest
+            yield response
+            return
+        raise failure
+
+    def _question(self, request: ModelRequest) -> Question:
+        # Trying again is for whoever asks, who knows of budgets, deadlines and the journal.
+        own = ModelSettings(max_retries=0) if PROVIDERS[self._place.provider].retries else ModelSettings()
+        return question_of(request, self._model.profile, own)
+
+
+def _model(place: Place, key: str, client: AsyncClient) -> Model:
+    provider = PROVIDERS[place.provider]
+    services = import_module(f"pydantic_ai.providers.{provider.module}")
+    models = import_module(f"pydantic_ai.models.{provider.module}")
+    if place.base_url is not None and place.provider == "openai":
+        # By its host it is told from OpenAI itself, whose prices and special abilities it does not have.
+        services = import_module("pydantic_ai.providers.openai_compatible")
+        host = urlsplit(place.base_url).netloc
+        service = services.OpenAICompatibleProvider(host, base_url=place.base_url, api_key=key, http_client=client)
+    else:
+        service = getattr(services, provider.service)(base_url=place.base_url, api_key=key, http_client=client)
+    model: Model = getattr(models, provider.model)(place.model, provider=service)
+    return model
