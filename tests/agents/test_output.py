@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from assent.agents.output import Output, OutputInvalid
 
@@ -117,14 +118,26 @@ def test_a_schema_is_always_one_of_an_object() -> None:
     assert Output(str, "f").schema is None
 
 
+class Story(TypedDict, total=False):
+    title: str
+    parts: list[str]
+
+
 def test_partial_texts_grow_into_the_value() -> None:
-    text = '{"name": "Ada", "age": 36}'
-    found = [Output(Person, "f").partial(text[:end]) for end in range(1, len(text) + 1)]
+    text = '{"title": "Ada", "parts": ["one", "two"]}'
+    found = [Output(Story, "f").partial(text[:end]) for end in range(1, len(text) + 1)]
     assert found[0] == {}
-    assert {"name": "Ad"} in found
-    assert found[-1] == {"name": "Ada", "age": 36}
-    assert Output(list[int], "f").partial('{"result": [1, 2') == [1, 2]
-    assert Output(list[int], "f").partial("soon") is None
+    assert {"title": "Ad"} in found
+    assert {"title": "Ada", "parts": ["one", "t"]} in found
+    assert found[-1] == {"title": "Ada", "parts": ["one", "two"]}
+
+
+def test_a_partial_list_holds_what_is_whole() -> None:
+    people = Output(list[Person], "f")
+    assert people.partial('{"result": [{"name": "Ada", "age": 36}, {"name": "Bo') == [ADA]
+    assert people.partial('[{"name": "Ada", "age": 36}') == [ADA]
+    assert people.partial("soon") is None
+    assert Output(Person, "f").partial('{"name": "Ada"') is None
 
 
 @given(st.text())

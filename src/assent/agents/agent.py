@@ -19,9 +19,10 @@ from assent.agents.models import Model
 from assent.agents.output import Output
 from assent.agents.prompt import Prompt
 from assent.agents.recollection import Recollection
-from assent.clock import Duration
+from assent.agents.streaming import AgentStream, Ear
+from assent.clock import Duration, SystemClock
 from assent.codec import signature_of
-from assent.engine import Workflow, plain_name
+from assent.engine import Workflow, ambient_engine, call, current, plain_name, step_scope
 from assent.errors import AgentStopped, OutsideWorkflow, UsageError
 from assent.resilience import Retry
 
@@ -110,6 +111,21 @@ class Agent(Workflow[P, R]):
         telling = _telling(self.function, self)
         telling.__annotations__ = {**self.function.__annotations__, "return": AgentResult[output]}  # type: ignore[valid-type]  # made at run time on purpose
         return Workflow(telling, f"{self.name}.run", self.version)
+
+    def stream(self, *args: P.args, **kwargs: P.kwargs) -> AgentStream[R]:
+        """Call it, and hear what it says meanwhile; from ordinary code only.
+
+        Under a runtime the call is an execution, which goes on if nobody listens any more.
+        """
+        if current() is not None:
+            raise UsageError(f"Workflow code hears only results. Call {self.name}, and stream from outside.")
+        ear, audience, engine = Ear(self.spec.output), self.spec.audience, ambient_engine.get()
+        if engine is None or step_scope.get() is not None:
+            return AgentStream(ear, audience, functools.partial(self, *args, **kwargs), None)
+        execution_id = SystemClock().new_id()
+        arguments = self.program.signature.bind(args, kwargs)
+        started = functools.partial(call, engine, self.program, arguments, id=execution_id)
+        return AgentStream(ear, audience, started, execution_id)
 
     @property
     def variants(self) -> Sequence[Workflow[..., Any]]:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from assent.agents.choosing import chosen
@@ -18,6 +19,7 @@ from assent.agents.messages import Message, ModelRequest, ModelResponse, ModelSe
 from assent.agents.models import Model
 from assent.agents.output import Output, OutputInvalid
 from assent.agents.recollection import Recollection
+from assent.agents.streaming import Audience
 from assent.codec import codec_for, signature_of
 from assent.engine import StepSpec, current
 from assent.errors import AgentStopped, ModelError, ModelRateLimited, ModelUnavailable
@@ -52,6 +54,7 @@ class AgentSpec:
     retry: Retry
     repairs: int  # how often the model may mend an answer that is no valid result
     memory: Recollection | None
+    audience: Audience = field(default_factory=Audience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +200,12 @@ class Run:
         """One request, as a recorded step where there is a journal."""
         self.turns += 1
         live, model = current(), chosen(self.spec.model, self.spec.name)
+        ask = partial(self.spec.audience.ask, model, request)
         if live is None:
-            return await self.spec.retry.call(model.request, request)
+            return await self.spec.retry.call(ask)
 
         async def perform(_facts: Mapping[str, Any]) -> ModelResponse:
-            return await model.request(request)
+            return await ask()
 
         # Its arguments do not repeat the messages, which the steps before it have told.
         step = StepSpec(

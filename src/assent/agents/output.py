@@ -68,14 +68,16 @@ class Output:
         )
 
     def partial(self, text: str) -> Any:
-        """What can be read of a text that is still being written; None if that is nothing yet."""
+        """What a text that is still being written is as a value of the type; None if that cannot be told yet."""
         if self.is_text:
             return text
         try:
             found = pydantic_core.from_json(text, allow_partial="trailing-strings")
         except ValueError:
             return None
-        return found.get(RESULT) if not self._is_object and isinstance(found, dict) else found
+        if not self._is_object and isinstance(found, dict):
+            found = found.get(RESULT)
+        return None if found is None else self._codec.decode_partial(to_json(found))
 
     @cached_property
     def _is_object(self) -> bool:

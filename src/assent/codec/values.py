@@ -52,6 +52,13 @@ class Codec:
         except Exception as error:  # a type's own validators run here, and may raise anything
             raise unreadable(self.subject, self.annotation, error) from error
 
+    def decode_partial(self, text: str) -> Any:
+        """The value of a JSON text whose last parts may be missing; None if it cannot be told without them."""
+        try:
+            return self._adapter.validate_json(text, experimental_allow_partial="trailing-strings")
+        except ValueError:
+            return None
+
     def round_trip(self, value: Any) -> tuple[str, Any]:
         """The JSON of a value, and the value as it comes back.
 

@@ -70,11 +70,11 @@ class Workflow(Generic[P, R]):
         return Workflow(self.__wrapped__.__get__(instance, owner), self.name, self.version)
 
 
-async def call(engine: Engine, program: Program, arguments: Mapping[str, Any]) -> Any:
+async def call(engine: Engine, program: Program, arguments: Mapping[str, Any], *, id: str | None = None) -> Any:
     """Start an execution from ordinary code and wait for its result."""
     engine.register(program)
     identity, parent = nested_identity()
-    record = await engine.start(program, arguments, id=identity, parent_id=parent, attended=True)
+    record = await engine.start(program, arguments, id=id or identity, parent_id=parent, attended=True)
     try:
         return await engine.result(record.id)
     finally:
