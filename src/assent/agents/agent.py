@@ -10,6 +10,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, overload
 
 from typing_extensions import TypedDict, Unpack
 
+from assent.agents.cache import Cache
 from assent.agents.hands import Hands
 from assent.agents.hooks import Hook, Hooks
 from assent.agents.limits import Limits
@@ -54,6 +55,7 @@ class AgentOptions(TypedDict, total=False):
     retry: Retry
     repairs: int
     memory: Recollection
+    cache: Cache
 
 
 class Agent(Workflow[P, R]):
@@ -90,6 +92,7 @@ class Agent(Workflow[P, R]):
             retry=options.get("retry", PATIENT),
             repairs=options.get("repairs", 2),
             memory=options.get("memory"),
+            cache=options.get("cache"),
         )
 
     @property

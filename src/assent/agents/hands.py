@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from assent.agents.cache import cached_step
 from assent.agents.hooks import Hooks, ToolUse
 from assent.agents.messages import ToolCall, ToolMessage, ToolSchema
 from assent.codec import codec_for
@@ -28,16 +29,17 @@ class Hand:
     def __init__(self, tool: Tool[..., Any]) -> None:
         self.tool = tool
         self.schema = ToolSchema(tool.name, tool.description, tool.parameters)
+        self._call = cached_step(tool) if tool.cache_seconds else tool.call
         # A plain tool is under the policies of the runtime too. Where there are none, it is only a step.
         self._governed: Governed[..., Any] | None = None
         if tool.is_plain:
-            self._governed = Governed(tool.call, Terms(name=tool.name, once=tool.is_once))
+            self._governed = Governed(self._call, Terms(name=tool.name, once=tool.is_once))
 
     async def perform(self, arguments: Mapping[str, Any]) -> str:
         """Call it, and tell the result as text."""
         args, kwargs = self.tool.signature.spread(arguments)
         governed = self._governed
-        call = governed if governed is not None and governed.policies else self.tool.call
+        call = governed if governed is not None and governed.policies else self._call
         value = await call(*args, **kwargs)
         text = value if isinstance(value, str) else self.tool.signature.returns.encode(value)
         return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} [cut: {len(text)} letters in all]"

@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
+from assent.agents.cache import Cache, CachedModel
 from assent.agents.choosing import chosen
 from assent.agents.hands import Hands
 from assent.agents.hooks import Hooks
@@ -54,6 +55,7 @@ class AgentSpec:
     retry: Retry
     repairs: int  # how often the model may mend an answer that is no valid result
     memory: Recollection | None
+    cache: Cache | None
     audience: Audience = field(default_factory=Audience)
 
 
@@ -200,7 +202,8 @@ class Run:
         """One request, as a recorded step where there is a journal."""
         self.turns += 1
         live, model = current(), chosen(self.spec.model, self.spec.name)
-        ask = partial(self.spec.audience.ask, model, request)
+        cache = self.spec.cache
+        ask = partial(self.spec.audience.ask, CachedModel(model, cache) if cache else model, request)
         if live is None:
             return await self.spec.retry.call(ask)
 

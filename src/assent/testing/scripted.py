@@ -1,7 +1,7 @@
 """Models for tests and demonstrations, without a key or a network."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -45,10 +45,10 @@ class ScriptedModel:
             raise said
         return said if isinstance(said, ModelResponse) else self._response(request, _message(said))
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[str | ModelResponse]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse]:
         response = await self.request(request)
-        for word in response.message.text.split(" "):
-            yield word if response.message.text.startswith(word) else f" {word}"
+        for place, word in enumerate(response.message.text.split(" ")):
+            yield f" {word}" if place else word
         yield response
 
     def _next(self) -> Any:
