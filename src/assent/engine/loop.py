@@ -12,6 +12,7 @@ interpreter keeps one current task per thread, whichever loop it belongs to.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import sys
@@ -20,7 +21,7 @@ import weakref
 from asyncio import events, tasks
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterator, Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from types import CodeType
 from typing import Any, Never, TypeVar
 
@@ -54,6 +55,7 @@ class DurableTask(asyncio.Task[Any]):
     """
 
     number: int
+    context: Context
 
     def __hash__(self) -> int:
         return self.number
@@ -88,7 +90,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self._open_timer = open_timer
         self._close_timer = close_timer
         self._ready: deque[asyncio.Handle] = deque()
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: list[DurableTask] = []
         self._task_number = seed
         self._future_number = seed
         self._in_order: dict[Any, asyncio.Task[Any]] = {}
@@ -128,7 +130,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         """Make a timer's callback ready."""
         self._ready.append(timer)
 
-    def open_tasks(self) -> list[asyncio.Task[Any]]:
+    def open_tasks(self) -> list[DurableTask]:
         """The tasks that are not done, in the order in which they were created."""
         return [task for task in self._tasks if not task.done()]
 
@@ -142,15 +144,14 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         """Close the coroutines of all tasks where they stand. From now on none is created."""
         self._discarded = True
         with self._running():
-            for task in self.open_tasks():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
-                with contextlib.suppress(BaseException):
-                    task.get_coro().close()
-        # Cycles through the loop would keep all of it until the collector comes by, which costs more than running it.
-        self._ready.clear()
-        self._tasks.clear()
-        self.execution = None
-        self._open_timer = self._close_timer = _unheard
+            stubborn = [task.number for task in self.open_tasks() if not _closed(self, task)]
+            # Cycles through the loop would keep all of it until the collector comes by, which costs more than running.
+            self._ready.clear()
+            self._tasks.clear()
+            self.execution = None
+            self._open_timer = self._close_timer = _unheard
+            if stubborn:
+                _collect_quietly()
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
@@ -205,10 +206,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 self._in_order[sibling] = self._new_task(sibling, options)
         return self._in_order.pop(coro, None) or self._new_task(coro, options)
 
-    def _new_task(self, coro: Any, options: dict[str, Any]) -> asyncio.Task[Any]:
+    def _new_task(self, coro: Any, options: dict[str, Any]) -> DurableTask:
         # The number must be there before the task is made, because making it asks for its hash.
         task = DurableTask.__new__(DurableTask)
         task.number = self._task_number = self._task_number + 1
+        task.context = options["context"] = options.get("context") or copy_context()
         DurableTask.__init__(task, coro, loop=self, **options)
         self._tasks.append(task)
         if len(self._tasks) >= self._prune_at:
@@ -255,6 +257,45 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def _refuse(self, name: str) -> Never:
         raise NotDeterministic(f"loop.{name}() in workflow code. {REMEDY}")
+
+
+def _closed(loop: DeterministicLoop, task: DurableTask) -> bool:
+    """Close the coroutine of a task. False: it waited for something else when it was told to end, as task groups do."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
+    with _as_current(loop, task):
+        try:
+            task.context.run(task.get_coro().close)
+        except RuntimeError:
+            return False
+        except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
+            return True
+    return True
+
+
+def _collect_quietly() -> None:
+    """Let the collector end what has not ended by itself, here and now: later it would complain to the user."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect(1)  # what replay has made is young
+    finally:
+        sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def _as_current(loop: DeterministicLoop, task: DurableTask) -> Iterator[None]:
+    """Let code that ends find the task that it belongs to: some of it compares that with where it began."""
+    if sys.version_info >= (3, 12):
+        earlier = tasks._swap_current_task(loop, task)
+        try:
+            yield
+        finally:
+            tasks._swap_current_task(loop, earlier)
+    else:
+        tasks._enter_task(loop, task)
+        try:
+            yield
+        finally:
+            tasks._leave_task(loop, task)
 
 
 def _unheard(_timer: DurableTimer) -> None:
