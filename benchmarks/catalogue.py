@@ -12,6 +12,7 @@ from benchmarks.replaying import replayed
 from benchmarks.rivals import rivals
 from benchmarks.serving import endpoint, inbox
 from benchmarks.startup import startup
+from benchmarks.telemetry import traced
 
 BENCHES: Final[dict[str, Bench]] = {
     "sequential": sequential,
@@ -27,6 +28,7 @@ BENCHES: Final[dict[str, Bench]] = {
     "backtest": judged_anew,
     "endpoint": endpoint,
     "inbox": inbox,
+    "telemetry": traced,
     "startup": startup,
 }
 

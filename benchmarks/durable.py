@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count as numbers
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from assent import Runtime
 from benchmarks import programs
@@ -71,12 +72,12 @@ async def governed(scale: Scale, folder: Path) -> list[Figure]:
     return [Figure(name=name, unit="/s", against=GROUPED, target=target, **found._asdict())]
 
 
-def on_new_store(folder: Path, measure: Callable[[Runtime], Awaitable[float]]) -> Measure:
+def on_new_store(folder: Path, measure: Callable[[Runtime], Awaitable[float]], **options: Any) -> Measure:
     """Measure on an empty store each time, after what is done only once (imports, statements) has been done."""
     serial = numbers()
 
     async def measured() -> float:
-        async with Runtime(f"sqlite:///{folder}/ours-{next(serial)}.db") as runtime:
+        async with Runtime(f"sqlite:///{folder}/ours-{next(serial)}.db", **options) as runtime:
             await one_after_another(runtime, 1)
             return await measure(runtime)
 

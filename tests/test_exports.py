@@ -6,18 +6,21 @@ import sys
 import assent
 
 PUBLIC = """
-NOT_DONE AccessRefused Action AgentStopped AllFailed ApprovalExpired ApprovalNotFound ApprovalPending ApprovalPolicy
-ApprovalRecord ApprovalRejected ApprovalRequest ApprovalStage AssentError AuditPolicy AuthorizationPolicy
-BudgetExceeded BudgetPolicy BulkheadFull CircuitOpen Clock CodecError Decision DeliveryFailed DuplicateWorkflow Effect
-Event ExecutionCancelled ExecutionConflict ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts
-GovernanceError Governed Handle InDoubt LeaseLost LimitExceeded LinkRefused MissingKey ModelError ModelRateLimited
-ModelRefused ModelUnavailable NoRouteFound NonDeterminism NotDeterministic NoticeNotFound Outcome OutcomeUnknown
-OutsideWorkflow PermitRefused Phase Policy PolicyDenied PolicyFileError Preview Principal PromptError RateLimitPolicy
-RateLimited ResilienceError ResultTimeout Retry RetryBudgetSpent RouteNotFound Runtime RuntimeRequired Selector
-SequentialApprovalPolicy SignInRequired StateNotCaptured Status Step StepFailed StepTimeout StoreCorrupt StoreError
-StoreUnavailable StoreVersion SystemClock TooManyAttempts UnknownStrategy UnknownWorkflow UsageError ValidationDenied
-ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as approve ask_mandate execution govern govern_class
-idempotency_key load_policies now patched policy random signal step uuid4 workflow
+NOT_DONE AccessRefused Action Agent AgentResult AgentStopped AllFailed ApprovalExpired ApprovalNotFound
+ApprovalPending ApprovalPolicy ApprovalRecord ApprovalRejected ApprovalRequest ApprovalStage AssentError AuditPolicy
+AuthorizationPolicy BudgetExceeded BudgetPolicy Bulkhead BulkheadFull Cache CircuitBreaker CircuitOpen Clock
+CodecError Decision Degraded DeliveryFailed DuplicateWorkflow Effect Event ExecutionCancelled ExecutionConflict
+ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts FallbackModel Gathered GovernanceError Governed
+Handle InDoubt LeaseLost LimitExceeded LinkRefused Memory MemoryAwareRouter MissingKey ModelError ModelRateLimited
+ModelRefused ModelSettings ModelUnavailable NoRouteFound NonDeterminism NotDeterministic NoticeNotFound Outcome
+OutcomeUnknown OutsideWorkflow PermitRefused Phase Policy PolicyDenied PolicyFileError Preview Principal PromptError
+RateLimitPolicy RateLimited RateLimiter ResilienceError ResultTimeout Retry RetryBudget RetryBudgetSpent RouteNotFound
+Router Runtime RuntimeRequired Selector SemanticMemory SequentialApprovalPolicy Session SessionRecollection
+SignInRequired StateNotCaptured Status Step StepFailed StepTimeout StopReason StoreCorrupt StoreError StoreUnavailable
+StoreVersion SystemClock TooManyAttempts Tool UnknownStrategy UnknownWorkflow UsageError ValidationDenied
+ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as agent answer approve ask_mandate degrade durable
+execution fallback gather_all govern govern_class idempotency_key load_policies model_of now parallel_map patched
+policy race random signal step timeout tool use_model uuid4 workflow
 """.split()  # noqa: SIM905 - read as a list of words
 
 # Each belongs to an extra, and is known to one file only.

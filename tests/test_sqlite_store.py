@@ -19,6 +19,7 @@ import pytest
 
 from assent.errors import PermitRefused, StoreCorrupt, StoreError, StoreUnavailable, StoreVersion, UsageError
 from assent.store import ApprovalStatus, Hold, Store
+from assent.store.cells import CELLS, LIVE, OVERFLOW
 from assent.store.connection import APPLICATION_ID, SCHEMA_VERSION, STEPS, location_of, translate
 from assent.store.holds import IN_FORCE, MANDATES, UNDER
 from assent.store.ledger import Drawn
@@ -242,6 +243,13 @@ def plan_of(path: Path, sql: str, values: Sequence[object] | Mapping[str, object
     """How SQLite goes about a statement."""
     with closing(sqlite3.connect(path)) as raw:
         return [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+
+
+async def test_a_shelf_is_measured_without_reading_its_texts(store: SqliteStore, path: Path) -> None:
+    plan = plan_of(path, OVERFLOW, ("notes", 1))
+    assert "SEARCH cells USING COVERING INDEX cells_written (shelf=?)" in plan
+    (newest,) = plan_of(path, f"{CELLS} WHERE shelf = ? AND {LIVE} ORDER BY seq DESC", ("notes", 1))
+    assert newest == "SEARCH cells USING INDEX cells_written (shelf=?)"  # no sorting
 
 
 async def test_claiming_looks_at_due_executions_only(store: SqliteStore, path: Path) -> None:
@@ -709,7 +717,7 @@ async def test_a_damaged_file_is_found_out(path: Path) -> None:
             await store.append(OWNER, commit(*(event(op=number, value="x" * 500) for _ in range(20))))
     size = path.stat().st_size
     with path.open("r+b") as file:
-        file.seek(size // 4096 // 4 * 4096)
+        file.seek(size // 4096 // 3 * 4096)  # behind the schema
         file.write(b"\xa5" * (size // 2))
     async with SqliteStore(path) as store:
         with pytest.raises(StoreCorrupt, match="assent doctor"):

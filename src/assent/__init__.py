@@ -7,6 +7,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from assent.agents.agent import (
+        Agent,
+        agent,
+        answer,
+    )
+    from assent.agents.cache import (
+        Cache,
+    )
+    from assent.agents.choosing import (
+        use_model,
+    )
+    from assent.agents.conversing import (
+        MemoryAwareRouter,
+    )
+    from assent.agents.durable import (
+        durable,
+    )
+    from assent.agents.fallback import (
+        FallbackModel,
+    )
+    from assent.agents.limits import (
+        StopReason,
+    )
+    from assent.agents.loop import (
+        AgentResult,
+    )
+    from assent.agents.memory import (
+        Memory,
+    )
+    from assent.agents.messages import (
+        ModelSettings,
+    )
+    from assent.agents.providers import (
+        model_of,
+    )
+    from assent.agents.router import (
+        Router,
+    )
+    from assent.agents.semantic import (
+        SemanticMemory,
+    )
+    from assent.agents.session import (
+        Session,
+        SessionRecollection,
+    )
     from assent.clock import Clock, SystemClock
     from assent.engine import (
         NOT_DONE,
@@ -53,8 +98,8 @@ if TYPE_CHECKING:
         ModelRateLimited,
         ModelRefused,
         ModelUnavailable,
-        NoRouteFound,
         NonDeterminism,
+        NoRouteFound,
         NotDeterministic,
         NoticeNotFound,
         OutcomeUnknown,
@@ -114,9 +159,27 @@ if TYPE_CHECKING:
     from assent.policies import (
         load_policies,
     )
-    from assent.resilience import Retry
+    from assent.resilience import (
+        Bulkhead,
+        CircuitBreaker,
+        Degraded,
+        Gathered,
+        RateLimiter,
+        Retry,
+        RetryBudget,
+        degrade,
+        fallback,
+        gather_all,
+        parallel_map,
+        race,
+        timeout,
+    )
     from assent.runtime import Handle, Runtime, WorkerSettings
     from assent.store import ApprovalRecord, Event, ExecutionRecord, Status
+    from assent.tools import (
+        Tool,
+        tool,
+    )
 
 # What stands above for type checkers, by room. A name is imported when it is first used, so that the command line
 # does not wait for what it does not need.
@@ -229,7 +292,46 @@ ROOMS = {
         "policy",
     ),
     "assent.policies": ("load_policies",),
-    "assent.resilience": ("Retry",),
+    "assent.agents.agent": (
+        "Agent",
+        "agent",
+        "answer",
+    ),
+    "assent.agents.loop": ("AgentResult",),
+    "assent.agents.limits": ("StopReason",),
+    "assent.agents.messages": ("ModelSettings",),
+    "assent.agents.providers": ("model_of",),
+    "assent.agents.fallback": ("FallbackModel",),
+    "assent.agents.choosing": ("use_model",),
+    "assent.agents.cache": ("Cache",),
+    "assent.agents.durable": ("durable",),
+    "assent.agents.session": (
+        "Session",
+        "SessionRecollection",
+    ),
+    "assent.agents.memory": ("Memory",),
+    "assent.agents.semantic": ("SemanticMemory",),
+    "assent.agents.router": ("Router",),
+    "assent.agents.conversing": ("MemoryAwareRouter",),
+    "assent.tools": (
+        "Tool",
+        "tool",
+    ),
+    "assent.resilience": (
+        "Bulkhead",
+        "CircuitBreaker",
+        "Degraded",
+        "Gathered",
+        "RateLimiter",
+        "Retry",
+        "RetryBudget",
+        "degrade",
+        "fallback",
+        "gather_all",
+        "parallel_map",
+        "race",
+        "timeout",
+    ),
     "assent.runtime": (
         "Handle",
         "Runtime",
@@ -248,6 +350,8 @@ __all__ = [
     "NOT_DONE",
     "AccessRefused",
     "Action",
+    "Agent",
+    "AgentResult",
     "AgentStopped",
     "AllFailed",
     "ApprovalExpired",
@@ -263,11 +367,15 @@ __all__ = [
     "AuthorizationPolicy",
     "BudgetExceeded",
     "BudgetPolicy",
+    "Bulkhead",
     "BulkheadFull",
+    "Cache",
+    "CircuitBreaker",
     "CircuitOpen",
     "Clock",
     "CodecError",
     "Decision",
+    "Degraded",
     "DeliveryFailed",
     "DuplicateWorkflow",
     "Effect",
@@ -279,6 +387,8 @@ __all__ = [
     "ExecutionNotFound",
     "ExecutionRecord",
     "Facts",
+    "FallbackModel",
+    "Gathered",
     "GovernanceError",
     "Governed",
     "Handle",
@@ -286,10 +396,13 @@ __all__ = [
     "LeaseLost",
     "LimitExceeded",
     "LinkRefused",
+    "Memory",
+    "MemoryAwareRouter",
     "MissingKey",
     "ModelError",
     "ModelRateLimited",
     "ModelRefused",
+    "ModelSettings",
     "ModelUnavailable",
     "NoRouteFound",
     "NonDeterminism",
@@ -308,27 +421,35 @@ __all__ = [
     "PromptError",
     "RateLimitPolicy",
     "RateLimited",
+    "RateLimiter",
     "ResilienceError",
     "ResultTimeout",
     "Retry",
+    "RetryBudget",
     "RetryBudgetSpent",
     "RouteNotFound",
+    "Router",
     "Runtime",
     "RuntimeRequired",
     "Selector",
+    "SemanticMemory",
     "SequentialApprovalPolicy",
+    "Session",
+    "SessionRecollection",
     "SignInRequired",
     "StateNotCaptured",
     "Status",
     "Step",
     "StepFailed",
     "StepTimeout",
+    "StopReason",
     "StoreCorrupt",
     "StoreError",
     "StoreUnavailable",
     "StoreVersion",
     "SystemClock",
     "TooManyAttempts",
+    "Tool",
     "UnknownStrategy",
     "UnknownWorkflow",
     "UsageError",
@@ -338,19 +459,31 @@ __all__ = [
     "WorkerSettings",
     "Workflow",
     "acting_as",
+    "agent",
+    "answer",
     "approve",
     "ask_mandate",
+    "degrade",
+    "durable",
     "execution",
+    "fallback",
+    "gather_all",
     "govern",
     "govern_class",
     "idempotency_key",
     "load_policies",
+    "model_of",
     "now",
+    "parallel_map",
     "patched",
     "policy",
+    "race",
     "random",
     "signal",
     "step",
+    "timeout",
+    "tool",
+    "use_model",
     "uuid4",
     "workflow",
 ]

@@ -17,6 +17,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 6048
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _TEXT = re.compile(rf"\s*{_PART.pattern}(?:\s*{_PART.pattern})*\s*")
 
+LAST_MOMENT = 253402300799.0
+"""The end of the year 9999 in Unix seconds, after which no calendar knows a moment."""
+
 # A UUIDv7 has 74 bits beside its 48 bits of milliseconds, the version and the variant.
 _TAIL_BITS = 74
 # Steps of this size keep later ids of one millisecond hard to guess, and 2**34 of them fit into the tail.
@@ -98,11 +101,12 @@ def seconds(value: Duration) -> float:
 
 def moment(until: datetime | Duration, now: float) -> float:
     """A moment in Unix seconds, given as one (a datetime that knows its time zone) or as a duration from `now`."""
-    if not isinstance(until, datetime):
-        return now + seconds(until)
-    if until.tzinfo is None:
+    if isinstance(until, datetime) and until.tzinfo is None:
         raise UsageError(f"{until!r} does not say in which time zone. Give it one, as in tzinfo=UTC.")
-    return until.timestamp()
+    found = until.timestamp() if isinstance(until, datetime) else now + seconds(until)
+    if found > LAST_MOMENT:
+        raise UsageError(f"{until!r} is after the year 9999. Give a moment before its end.")
+    return found
 
 
 def _read(text: str) -> float:

@@ -65,11 +65,12 @@ async def program(store: SqliteStore) -> Report:
         return found
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.usefixtures("own_folder")
 async def test_it_is_replayed_after_every_step(runtime: Runtime) -> None:
     handle = await runtime.start(explore, "Look around.")
     assert await handle.result() == EXPECTED
@@ -92,6 +93,7 @@ def test_it_goes_on_from_the_middle_after_a_crash(tmp_path: Path) -> None:
     assert crashes >= 10
 
 
+@pytest.mark.usefixtures("own_folder")
 async def test_its_tools_pass_the_policies_of_the_runtime() -> None:
     seen = []
 
@@ -129,6 +131,7 @@ async def test_its_tools_pass_the_policies_of_the_runtime() -> None:
     assert told == []
 
 
+@pytest.mark.usefixtures("own_folder")
 async def test_outside_of_workflow_code_it_is_the_agent_itself() -> None:
     assert (await recorded.run("Look around.", deps="fine")).output == EXPECTED
 

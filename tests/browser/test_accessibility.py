@@ -103,6 +103,18 @@ async def test_what_policies_would_say_has_no_barriers(made: Scene, ada: Page) -
     assert await barriers_everywhere(ada) == {}
 
 
+async def test_what_other_policies_would_have_changed_has_no_barriers(made: Scene, ada: Page) -> None:
+    await ada.emulate_media(color_scheme="light")
+    await ada.set_viewport_size(DESK)
+    await ada.goto(TOUR["policies"])
+    rule = "{name: no more refunds, type: deny, applies_to: {actions: [refund]}, reason: enough}"
+    await ada.get_by_label("Policies", exact=True).fill(f"version: 1\npolicies:\n  - {rule}\n")
+    await ada.get_by_role("button", name="Back-test").click()
+    await expect(ada.locator("#backtest .answer")).to_contain_text("no more refunds")
+    await expect(ada.locator("#backtest svg.share")).to_be_visible()
+    assert await barriers_everywhere(ada) == {}
+
+
 async def test_no_page_is_left_out(made: Scene) -> None:
     pages = [route.path for route in ALL_ROUTES if route.page and route.method == "GET" and route.path not in ELSEWHERE]
     seen = [urlsplit(path.format_map(made.paths)).path for path in TOUR.values()]

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
+from assent.runtime.credentials import add_session
+from assent.web.sessions import COOKIE
 from tests.web.place import Place
 
 DESK: ViewportSize = {"width": 1360, "height": 860}
@@ -19,21 +21,22 @@ expect.set_options(timeout=PATIENCE)
 
 @asynccontextmanager
 async def visitor(browser: Browser, there: Place, who: str | None = None, **options: Any) -> AsyncIterator[Page]:
-    """A page of a fresh browser, signed in as somebody by their token.
+    """A page of a fresh browser, in which somebody has signed in before.
 
     The block fails if a script did, if the content security policy had to step in, or if something was asked of
     another host.
     """
     context = await browser.new_context(base_url=there.base_url, **{"viewport": DESK, **options})
     context.set_default_timeout(PATIENCE)
+    if who is not None:
+        session = await add_session(there.runtime.open_store, there.runtime.clock, who)
+        await context.add_cookies([{"name": COOKIE, "value": session.secret, "url": there.base_url}])
     page = await context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
     page.on("request", lambda asked: faults.append(asked.url) if not _is_here(asked.url, there) else None)
     try:
-        if who is not None:
-            await sign_in(page, there, who)
         yield page
         assert faults == []
     finally:

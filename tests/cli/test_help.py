@@ -101,6 +101,6 @@ def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> Non
         "print(*sorted(name for name in new if name.startswith(('assent.', 'pydantic', 'rich.'))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    rooms = ("access", "main", "operation", "options", "oversight")
+    rooms = ("access", "main", "monitor", "operation", "options", "oversight")
     light = ["assent.cli", *(f"assent.cli.{room}" for room in rooms), "assent.errors"]
     assert done.stdout.split() == light

@@ -46,7 +46,8 @@ def test_what_has_ended_goes_with_all_that_belongs_to_it(shop: Shell) -> None:
 def test_an_archive_has_all_of_it_and_grows(shop: Shell) -> None:
     shown = {name: shop.read("show", name) for name in ("paid", "failed")}
     shop("prune", "--older-than", "0s", "--archive", "old.jsonl")
-    start(shop, "quote", "--arg", "item=lamp", "--id", "third")
+    for name in ("third", "youngest"):
+        start(shop, "quote", "--arg", "item=lamp", "--id", name)
     shop("prune", "--older-than", "0s", "--archive", "old.jsonl")
     archive = shop.folder / "old.jsonl"
     assert archive.stat().st_mode & 0o777 == 0o600
@@ -57,6 +58,17 @@ def test_an_archive_has_all_of_it_and_grows(shop: Shell) -> None:
         assert [each["seq"] for each in kept[name]["events"]] == [each["seq"] for each in facts["events"]]
     (approval,) = kept["paid"]["approvals"]
     assert [(each["approver"], each["decision"]) for each in approval["verdicts"]] == [("cfo@company.com", "approve")]
+
+
+def test_no_event_ever_gets_the_number_of_one_that_is_gone(assent: Shell) -> None:
+    for name in ("older", "younger"):
+        start(assent, "quote", "--arg", "item=lamp", "--id", name)
+    last = assent.read("show", "younger")["events"][-1]["seq"]
+    for dry in (["--dry-run"], []):
+        assert assent.read("prune", "--older-than", "0s", *dry)["executions"] == 1
+    assert ids(assent) == {"younger"}
+    start(assent, "quote", "--arg", "item=lamp", "--id", "next")
+    assert assent.read("show", "next")["events"][0]["seq"] > last
 
 
 def test_a_permit_outlives_its_execution_so_that_nothing_is_done_again_under_its_id(shop: Shell) -> None:

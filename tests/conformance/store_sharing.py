@@ -31,6 +31,7 @@ from tests.conformance.store_records import (
     verdict,
     worker,
 )
+from tests.conformance.store_shelf import cell
 from tests.conformance.store_suite import StoreSuite
 
 
@@ -177,6 +178,12 @@ class SharedStoreSuite(StoreSuite):
         stores = [store, other] * 15
         waits = await asyncio.gather(*(by.admit("key", rate=0.1, burst=7, now=NOW) for by in stores))
         assert waits.count(0) == 7
+
+    async def test_a_cell_is_swapped_by_exactly_one(self, store: Store, other: Store) -> None:
+        for version in range(20):
+            both = await asyncio.gather(*(each.put(cell(), expected=version) for each in (store, other)))
+            assert sorted(both) == [False, True]
+        assert await other.cell("notes", "k", NOW) == cell(version=20)
 
     async def test_a_write_elsewhere_is_a_change_once(self, store: Store, other: Store) -> None:
         store.changed()

@@ -13,6 +13,7 @@ from tests.conformance.store_governance import GovernanceSuite
 from tests.conformance.store_ledger import LedgerSuite
 from tests.conformance.store_outbox import OutboxSuite
 from tests.conformance.store_people import DirectorySuite
+from tests.conformance.store_questions import QuestionsSuite
 from tests.conformance.store_records import (
     NOW,
     OTHER,
@@ -30,9 +31,19 @@ from tests.conformance.store_records import (
     worker,
 )
 from tests.conformance.store_retention import RetentionSuite
+from tests.conformance.store_shelf import ShelfSuite
 
 
-class StoreSuite(CredentialsSuite, GovernanceSuite, DirectorySuite, LedgerSuite, OutboxSuite, RetentionSuite):
+class StoreSuite(
+    CredentialsSuite,
+    GovernanceSuite,
+    DirectorySuite,
+    LedgerSuite,
+    OutboxSuite,
+    QuestionsSuite,
+    RetentionSuite,
+    ShelfSuite,
+):
     """For one store. One that several processes may open inherits `SharedStoreSuite` instead."""
 
     @pytest.fixture

@@ -21,8 +21,9 @@ from assent import (
     step,
     workflow,
 )
-from assent.errors import BudgetExceeded, ExecutionCancelled
+from assent.errors import BudgetExceeded, ExecutionCancelled, RetryBudgetSpent
 from assent.governance.budgets import BudgetPolicy
+from assent.resilience import RetryBudget
 from tests.governance.doors import DeadlyDoor, records
 from tests.governance.ground import CFO, Effects, Ground, types
 
@@ -224,6 +225,26 @@ async def test_interrupted_and_surely_not_done_is_released_also_where_a_failure_
 
 
 # Retries, and workflows
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [Retry(9, initial=0, budget=RetryBudget(2)), Retry(9, "fixed", initial=60, jitter=False, deadline="150s")],
+    ids=["budget", "deadline"],
+)
+async def test_an_effect_that_may_not_be_retried_any_more_releases_what_it_held(ground: Ground, retry: Retry) -> None:
+    @govern([TEN])
+    @step(retry=retry)
+    async def persistent(amount: Decimal) -> str:
+        await effects.have(amount)
+        return "done"
+
+    effects.then = breaks
+    async with ground.runtime():
+        with pytest.raises((OSError, RetryBudgetSpent), match="down"):
+            await persistent(Decimal(4))
+        assert len(effects) == 3
+        assert drawn(ground) == {"released": 4}
 
 
 async def test_a_retried_effect_holds_until_its_last_attempt(ground: Ground) -> None:

@@ -130,8 +130,8 @@ class Shop:
             return [who.id, await remind()]
 
         @app.post("/stock", status_code=202, **ours)
-        async def post_stock(request: Request) -> Any:
-            handle = await self.runtime.start(count_stock)
+        async def post_stock(request: Request, id: str | None = None) -> Any:
+            handle = await self.runtime.start(count_stock, id=id)
             return await governance.accepted(request, handle.id)
 
     def _add_uncommon_endpoints(self) -> None:

@@ -453,6 +453,45 @@ async def test_a_page_of_somebody_else_cannot_send_a_verdict(ana: httpx.AsyncCli
     assert await asked(cfo) == [approval_id]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"decision": "nope"}',
+        b'{"decision": "approve", "approver": "cfo@company.com"}',
+        b'{"decision": "approve", "reason": NaN}',
+        b'{"decision": "approve", "reason": "\\ud800"}',
+    ],
+)
+async def test_a_verdict_that_does_not_fit_is_a_problem_and_not_repeated(body: bytes, cfo: httpx.AsyncClient) -> None:
+    path, headers = "/governance/approvals/any/verdicts", {"content-type": "application/json"}
+    answer = await cfo.post(path, content=body, headers=headers)
+    is_problem(answer, 422, "invalid-request")
+    assert "input" not in answer.json()["errors"][0]
+    assert (await cfo.post(path, content=body)).headers["content-type"] == "application/problem+json"
+    assert (await cfo.get("/governance/approvals?limit=0")).json()["errors"][0]["at"] == "query.limit"
+
+
+@pytest.mark.parametrize("value", [b'"\\ud800"', b"[" * 500 + b"]" * 500], ids=["no text", "too deep"])
+async def test_changes_that_nobody_can_write_down_are_refused(
+    value: bytes, ana: httpx.AsyncClient, cfo: httpx.AsyncClient
+) -> None:
+    await ask(ana)
+    (approval_id,) = await asked(cfo)
+    body = b'{"decision": "approve", "changes": {"recipient": %b}}' % value
+    path, headers = f"/governance/approvals/{approval_id}/verdicts", {"content-type": "application/json"}
+    answer = await cfo.post(path, content=body, headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert await asked(cfo) == [approval_id]
+
+
+@pytest.mark.parametrize("execution_id", ["orders/7", "a?b#c", "50%", "\u65e5\u672c"])
+async def test_whatever_id_the_app_chose_can_be_polled(execution_id: str, shop: Shop, ana: httpx.AsyncClient) -> None:
+    answer = await ana.post("/stock", params={"id": execution_id})
+    assert (answer.status_code, answer.json()["execution_id"]) == (202, execution_id)
+    polled = await ana.get(answer.headers["location"])
+    assert (polled.status_code, polled.json()["id"]) == (200, execution_id)
+
+
 async def test_an_unknown_approval_is_404(ana: httpx.AsyncClient) -> None:
     assert is_problem(await ana.get("/governance/approvals/none"), 404, "approval-not-found")
     assert is_problem(await said(ana, "none"), 404, "approval-not-found")

@@ -59,10 +59,11 @@ async def link_to(there: Place, approval_id: str, who: str) -> str:
     return links.make(approval_id, who).removeprefix(base)
 
 
-def pressed(user: str, approval_id: str, what: str = "approve", **more: Any) -> str:
+def pressed(user: str, approval_id: str, what: str = "approve", workspace: str = "T1", **more: Any) -> str:
     """The body that Slack sends when a button is pressed."""
     action = {"action_id": f"assent_{what}", "value": approval_id, "type": "button"}
-    payload = {"type": "block_actions", "user": {"id": user}, "actions": [action], "response_url": "", **more}
+    who = {"id": user, "team_id": workspace}
+    payload = {"type": "block_actions", "user": who, "actions": [action], "response_url": "", **more}
     return urlencode({"payload": json.dumps(payload)})
 
 

@@ -29,6 +29,12 @@ async def order(item: str, count: int = 1) -> int:
 
 
 @workflow
+async def stroll() -> str:
+    """Goes on until it is called home."""
+    return await signal("home", str)
+
+
+@workflow
 async def quote(item: str) -> int:
     return await price(item)
 

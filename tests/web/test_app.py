@@ -1,6 +1,7 @@
 """The application as a whole: health, metrics, methods, problems, and the document of its routes."""
 
 import re
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from assent.web.access import Access
 from assent.web.app import ALL_ROUTES, create_app
 from assent.web.problems import problem_of
 from assent.web.routing import Route
+from assent.web.server import listen
 from tests.web.place import place
 
 VIEWER, OPERATOR = "viewer@company.com", "operator@company.com"
@@ -26,6 +28,13 @@ async def test_health_is_open_and_ready_is_not() -> None:
         assert (await nobody.get("/health")).json() == {"status": "ok"}
         assert (await nobody.get("/ready")).status_code == 401
         assert (await viewer.get("/ready")).json() == {"status": "ok", "workers": 1}
+
+
+def test_answers_are_sent_at_once_and_not_when_their_head_is_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_ready_fails_when_the_store_does(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """Approvals over REST: what is asked of whom, and the verdict of whoever sends it, never of anybody else."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from assent import Runtime
+from assent.errors import UsageError
 from tests.web.place import place
 
 OPERATOR, VIEWER, CFO, ANN = "operator@company.com", "viewer@company.com", "cfo@company.com", "ann@company.com"
@@ -116,6 +120,39 @@ async def test_changes_are_asked_for_anew() -> None:
         assert answer.json()["status"] == "amended"
         await there.ended(execution_id)
         assert (await client.get(f"/api/v1/executions/{execution_id}")).json()["result"] == "100 to Acme"
+
+
+async def test_new_values_that_the_function_does_not_take_are_no_verdict() -> None:
+    async with place() as there, there.client(OPERATOR) as client, there.client(CFO) as cfo:
+        execution_id, approval_id = await there.asked(client)
+        answer = await said(cfo, approval_id, changes={"amount": "a lot", "recipient": "Bolt"})
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert error["at"] == "changes.amount"
+        assert "decimal" in error["problem"]
+        shown = (await client.get(f"{APPROVALS}/{approval_id}")).json()
+        assert (shown["status"], shown["verdicts"]) == ("pending", [])
+        with pytest.raises(UsageError, match="new value of 'amount' does not fit"):
+            await there.runtime.decide(approval_id, approver=CFO, changes={"amount": "a lot"})
+        events = (await client.get(f"/api/v1/executions/{execution_id}/events")).json()["items"]
+        assert [each["type"] for each in events if each["type"].startswith("policy.approval.")] == [
+            "policy.approval.requested"
+        ]
+
+
+async def test_of_a_function_that_is_not_known_here_the_execution_finds_out(tmp_path: Path) -> None:
+    async with place(tmp_path / "store.db") as there, there.client(OPERATOR) as client:
+        execution_id, approval_id = await there.asked(client)
+        waits = (await there.runtime.engine.execution(execution_id)).waits
+        async with Runtime(f"sqlite:///{tmp_path / 'store.db'}", worker=False) as elsewhere:
+            record = await elsewhere.decide(approval_id, approver=CFO, changes={"amount": "a lot"})
+            assert record.status == "amended"
+        while (await there.runtime.engine.news(execution_id, known=waits)).waits in {"", waits}:
+            pass
+        (asked,) = await there.runtime.approvals(execution_id=execution_id)
+        assert asked.id != approval_id
+        types = [event.type for event in await there.runtime.engine.events(execution_id)]
+        assert "policy.approval.edit_refused" in types
 
 
 async def test_conditions_go_without_changes_and_must_make_sense() -> None:

@@ -1,17 +1,20 @@
 """Events as a stream: in order, from where the client left off, and nothing that is none of its business."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from assent.runtime import credentials
 from assent.web.settings import WebSettings
-from tests.web.place import place, served
+from tests.web.doors import browser, csrf
+from tests.web.place import Place, place, served
 
 OPERATOR, CFO, STRANGER = "operator@company.com", "cfo@company.com", "stranger@company.com"
-QUICK = WebSettings(poll_seconds=0.01, heartbeat_seconds=0.05)
+QUICK = WebSettings(poll_seconds=0.01, heartbeat_seconds=0.05, admit_seconds=0.01)
 
 
 async def blocks(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
@@ -93,6 +96,73 @@ async def test_a_type_narrows_the_stream_down(tmp_path: Path) -> None:
         async with client.stream("GET", "/api/v1/events?after=0&type=policy.approval.*") as answer:
             ((_, event),) = await told(answer, 1)
         assert event["type"] == "policy.approval.requested"
+
+
+async def test_a_stream_that_does_not_follow_ends_with_what_there_is(tmp_path: Path) -> None:
+    async with served(tmp_path / "store.db", settings=QUICK) as there, there.client(OPERATOR) as client:
+        execution_id = await there.started(client, "order", item="lamp")
+        events = await there.runtime.engine.events(execution_id)
+        for path in (
+            "/api/v1/events?after=0&follow=false",
+            f"/api/v1/executions/{execution_id}/events/stream?follow=false",
+        ):
+            async with client.stream("GET", path) as answer:
+                found = [block async for block in blocks(answer)]
+            assert [int(block["id"]) for block in found if "id" in block] == [event.seq for event in events]
+            assert found[-1]["event"] == "end"
+        from_now_on = await client.get("/api/v1/events?follow=false")
+        assert "id:" not in from_now_on.text
+
+
+async def test_of_a_stream_only_the_head_can_be_asked_for(tmp_path: Path) -> None:
+    async with served(tmp_path / "store.db", settings=QUICK) as there, there.client(OPERATOR) as client:
+        answer = await client.head("/api/v1/events")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert "assent_streams 0" in (await client.get("/metrics")).text
+
+
+async def _revoke(there: Place) -> None:
+    (token,) = await there.runtime.open_store.credentials("token", OPERATOR)
+    await credentials.revoke(there.runtime.open_store, there.runtime.clock, token.id)
+
+
+async def _disable(there: Place) -> None:
+    await there.runtime.people.disable(OPERATOR)
+
+
+async def _narrow(there: Place) -> None:
+    await there.runtime.people.add(OPERATOR, access="")
+
+
+@pytest.mark.parametrize("end", [_revoke, _disable, _narrow])
+async def test_a_stream_ends_with_what_lets_its_listener_in(
+    end: Callable[[Place], Awaitable[None]], tmp_path: Path
+) -> None:
+    async with (
+        served(tmp_path / "store.db", settings=QUICK) as there,
+        there.client(OPERATOR) as client,
+        client.stream("GET", "/api/v1/events") as answer,
+    ):
+        signs = 0
+        async for block in blocks(answer):
+            signs += "comment" in block
+            if signs == 2:  # it has been asked several times meanwhile, and goes on
+                await end(there)
+        assert signs >= 2
+
+
+async def test_a_stream_ends_when_its_listener_signs_out(tmp_path: Path) -> None:
+    async with (
+        served(tmp_path / "store.db", settings=QUICK) as there,
+        browser(there, OPERATOR) as client,
+        client.stream("GET", "/api/v1/events") as answer,
+    ):
+        told = blocks(answer)
+        assert await anext(told)
+        form = {"csrf_token": csrf(client)}
+        assert (await client.post("/sign-out", data=form)).status_code == 303
+        assert "end" not in [block.get("event") async for block in told]
+        assert (await client.get("/api/v1/events")).status_code == 401
 
 
 async def test_streams_are_counted_and_not_endless_many(tmp_path: Path) -> None:

@@ -22,6 +22,23 @@ async def test_an_execution_is_started_by_name_and_polled_to_its_result() -> Non
         assert (shown["arguments"], shown["requester"]) == ({"item": "lamp"}, OPERATOR)
 
 
+async def test_a_start_that_waits_answers_with_the_end_if_it_comes_in_time() -> None:
+    async with place() as there, there.client(OPERATOR) as client:
+        quick = await client.post(START, params={"wait": 30}, json={"name": "quote", "arguments": {"item": "lamp"}})
+        assert (quick.status_code, quick.json()["result"]) == (200, 400)
+        failed = await client.post(START, params={"wait": 30}, json={"name": "failing", "arguments": {"item": "lamp"}})
+        assert (failed.status_code, failed.json()["status"]) == (200, "failed")
+        assert "lamp" in failed.json()["error"]["message"]
+        parked = await client.post(START, params={"wait": 0.05}, json={"name": "order", "arguments": {"item": "lamp"}})
+        assert (parked.status_code, parked.headers["location"]) == (202, parked.json()["poll_url"])
+        for wait in ("30.1", "-1", "nan", "long"):
+            refused = await client.post(
+                START, params={"wait": wait}, json={"name": "quote", "arguments": {"item": "x"}}
+            )
+            assert refused.status_code == 422
+        assert len((await client.get(START)).json()["items"]) == 3
+
+
 async def test_arguments_take_the_types_of_the_function_and_defaults_are_filled_in() -> None:
     async with place() as there, there.client(OPERATOR) as client:
         execution_id = await there.started(client, "wire_transfer", amount="12.50")

@@ -187,6 +187,29 @@ def test_nothing_is_drawn_outside_of_the_chart_or_backwards() -> None:
     assert [tick.left for tick in chart.ticks] == sorted(tick.left for tick in chart.ticks)
 
 
+def test_on_a_phone_no_label_of_the_axis_is_cut_or_runs_into_another() -> None:
+    a_day, any_late = 86400.0, 0
+    for waits in ([3600.0], [a_day * 3], [0.5, a_day * 40], [120.0] * 4, [a_day, 7.0, a_day, 7.0]):
+        events, now, op = [BEGUN], 100.0, 0
+        for wait in waits:
+            events += [step(op, now, now + 1), *pause(op + 1, now + 1, wait)]
+            now, op = now + 1 + wait, op + 2
+        chart = chart_of(story_of(told(*events, step(op, now, now + 1)), now + 1))
+        shown = [tick for tick in chart.ticks if not tick.is_minor]
+        places = [(100.0 - one.width if one.is_late else one.left, one) for one in shown]
+        assert all(left + one.width <= 100.01 for left, one in places), waits
+        late = [left for left, one in places if one.is_late]
+        assert len(late) <= 1
+        any_late += len(late)
+        assert all(left + one.width <= late[0] for left, one in places if late and not one.is_late), waits
+    assert any_late
+
+
+def pause(op: int, at: float, wait: float) -> tuple[Event, ...]:
+    due = f'{{"due":{at + wait}}}'
+    return Event("e", "timer.started", at, op, value=due), PARKED, Event("e", "timer.fired", at + wait, op)
+
+
 def test_what_goes_on_is_drawn_up_to_now() -> None:
     running = Event("e", "step.started", 100, 0, "s", 1, 100, "{}")
     (lane,) = story_of(told(BEGUN, running, status=Status.RUNNING), 160).lanes

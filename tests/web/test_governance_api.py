@@ -34,8 +34,8 @@ async def test_the_policies_in_force_are_listed_and_explain_an_action() -> None:
             found = (await client.post("/api/v1/policies/explain", json=body)).json()
             return found["outcome"], [each["policy"] for each in found["decisions"] if not each["is_shadow"]]
 
-        assert await outcome("wire_transfer", -1) == ("deny", ["positive"])
-        assert await outcome("wire_transfer", 1) == ("allow", ["positive"])
+        assert await outcome("wire_transfer", -1) == ("deny", ["positive", "validation", "approval"])
+        assert await outcome("wire_transfer", 1) == ("ask", ["positive", "validation", "approval"])
         assert await outcome("other", -1) == ("allow", [])
 
 

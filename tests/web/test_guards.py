@@ -134,6 +134,14 @@ async def test_connections_on_which_nothing_comes_are_closed(tmp_path: Path) -> 
     assert all(1.0 < took < 10 for _, took in slow)
 
 
+async def test_a_connection_is_closed_whose_request_was_answered_before_it_was_all_there(tmp_path: Path) -> None:
+    head = b"POST /sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = [b"10000\r\n" + b"a" * 0x10000 + b"\r\n"] * 32
+    async with served(tmp_path / "assent.db", settings=QUICK) as there, asyncio.timeout(20):
+        _, took = await _raw(there.base_url, head, *chunks, b"0\r\n\r\n")
+    assert took < 10
+
+
 async def test_a_body_that_does_not_come_is_answered_and_hung_up(tmp_path: Path) -> None:
     async with served(tmp_path / "assent.db", settings=QUICK) as there:
         head = (

@@ -203,6 +203,19 @@ async def test_changes_that_are_none_or_cannot_be_read_are_refused(given: str, e
         assert await status_of(there, approval_id) == "pending"
 
 
+async def test_a_new_value_of_the_wrong_type_is_told_of_beside_its_field_and_decides_nothing() -> None:
+    async with place() as there, browser(there, ANN) as ann:
+        approval_id = await ask_upgrade()
+        fields = {"decision": "approve_changed", "reason": "cheaper", "argument.seats": "2.5", "argument.plan": "gold"}
+        answer = await verdict(ann, approval_id, **fields)
+        assert answer.status_code == 422
+        field = r'<textarea[^>]*name="argument.seats"[^>]*aria-invalid="true">\s*2.5</textarea>'
+        assert re.search(field + r'\s*<div [^>]*><p class="error">[^<]*integer', answer.text)
+        assert answer.text.count("aria-invalid") == 1
+        assert "cheaper" in answer.text
+        assert await there.runtime.open_store.verdicts(approval_id) == []
+
+
 async def test_whoever_comes_second_is_told_who_decided_and_when() -> None:
     async with place() as there, browser(there, ANN) as ann, browser(there, CFO) as cfo:
         approval_id = await ask(there)

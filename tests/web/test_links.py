@@ -1,6 +1,7 @@
 """A link decides one approval for one person, once; opening it decides nothing."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -38,6 +39,43 @@ async def test_opening_shows_the_request_and_decides_nothing() -> None:
         await client.head(link)
         assert await _status(there, approval_id) is ApprovalStatus.PENDING
         assert await there.runtime.open_store.shown(approval_id, CFO) is None
+
+
+async def test_the_look_of_whoever_presses_the_button_is_noted_and_not_that_of_programs_before() -> None:
+    clock = AheadClock()
+    async with place(clock=clock) as there, there.client() as client:
+        _, approval_id = await _asked(there)
+        link = await link_to(there, approval_id, CFO)
+        scanned = await client.get(link, headers=HTML)
+        clock.ahead = 3600
+        page = await client.get(link, headers=HTML)
+        looked_at = clock.now()
+        clock.ahead += 2
+        assert (await client.post(link, data={"decision": "reject", "stamp": _stamp(page.text)})).status_code == 200
+        (verdict,) = await there.runtime.open_store.verdicts(approval_id)
+        assert verdict.shown_at == pytest.approx(looked_at, abs=1)
+        (cfo,) = [one for one in await there.runtime.statistics() if one.approver == CFO]
+        assert cfo.quick == 1.0
+        assert cfo.least_dwell == pytest.approx(2, abs=1)
+        assert _stamp(scanned.text) != _stamp(page.text)
+
+
+async def test_when_it_was_looked_at_cannot_be_made_up() -> None:
+    clock = AheadClock()
+    async with place(clock=clock) as there, there.client() as client:
+        links = [await link_to(there, (await _asked(there))[1], CFO) for _ in range(2)]
+        stamps = [_stamp((await client.get(link, headers=HTML)).text) for link in links]
+        moment, _, signature = stamps[0].partition("/")
+        forged = f"{float(moment) - 3600:.3f}/{signature}"
+        for link, stamp in zip(links, (forged, stamps[0]), strict=True):
+            assert (await client.post(link, data={"decision": "reject", "stamp": stamp})).status_code == 200
+        (cfo,) = [one for one in await there.runtime.statistics() if one.approver == CFO]
+        assert (cfo.verdicts, cfo.median_dwell) == (2, None)
+
+
+def _stamp(page: str) -> str:
+    (stamp,) = re.findall(r'name="stamp" value="([^"]+)"', page)
+    return str(stamp)
 
 
 @pytest.mark.parametrize(

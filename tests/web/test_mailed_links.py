@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from assent.notify import Notification
 from assent.store import ApprovalStatus
-from tests.web.doors import HTML, text_of
+from tests.web.doors import HTML, AheadClock, text_of
 from tests.web.place import place
 
 CFO = "cfo@company.com"
@@ -49,6 +50,24 @@ async def test_who_is_asked_by_mail_decides_by_the_link_in_it() -> None:
         # What became of it is nothing to decide: it leads to where one signs in.
         told = [letter async for letter in _some(box, 2)]
         assert {letter.link for letter in told} == {f"{WEB}/approvals/{approval_id}"}
+
+
+@pytest.mark.parametrize(("lifetime", "hours"), [(None, 72), ("30m", 0.5)])
+async def test_a_link_is_good_for_as_long_as_the_runtime_is_told(lifetime: str | None, hours: float) -> None:
+    box, clock = Letterbox(is_personal=True), AheadClock()
+    options: dict[str, Any] = {} if lifetime is None else {"link_lifetime": lifetime}
+    async with (
+        place(channels=[box], web_url=WEB, clock=clock, **options) as there,
+        there.client("operator@company.com") as operator,
+        there.client() as client,
+    ):
+        await there.asked(operator)
+        link = urlsplit((await box.sent.get()).link or "").path
+        clock.ahead = hours * 3600 - 5
+        assert (await client.get(link, headers=HTML)).status_code == 200
+        clock.ahead = hours * 3600 + 5
+        expired = await client.get(link, headers=HTML)
+        assert (expired.status_code, "This link has expired" in expired.text) == (410, True)
 
 
 async def test_a_message_to_all_lets_nobody_decide() -> None:

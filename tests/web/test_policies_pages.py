@@ -1,5 +1,7 @@
 """Policies and the dashboard in a browser."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -7,7 +9,7 @@ import httpx
 from assent import BudgetPolicy, ValidationPolicy
 from assent.governance import Selector
 from assent.web.charts import columns, parts, ranked
-from tests.web.doors import browser, csrf, text_of
+from tests.web.doors import AheadClock, browser, csrf, text_of
 from tests.web.place import Place, place
 
 ANN, CFO, OPERATOR, VIEWER = "ann@company.com", "cfo@company.com", "operator@company.com", "viewer@company.com"
@@ -101,6 +103,32 @@ async def test_the_dashboard_counts_what_waits_what_was_decided_and_what_was_den
             assert words in said, words
         assert "style=" not in page
         assert (await viewer.get("/dashboard?since=odd")).status_code == 200
+
+
+async def test_of_very_many_denials_the_newest_are_counted_and_the_page_says_so(tmp_path: Path) -> None:
+    db, clock = tmp_path / "store.db", AheadClock()
+    async with place(db, clock=clock) as there:
+        add = (
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " INSERT INTO journal (execution_id, type, at, value) SELECT 'e', 'policy.evaluated', ? + i, ? FROM n"
+        )
+        denied = '{"outcome":"deny","decisions":[{"policy":"%s","outcome":"deny"}]}'
+        with closing(sqlite3.connect(db)) as connection, connection:
+            connection.execute(add, (40_000, clock.now(), '{"outcome":"allow","decisions":[]}'))
+            connection.execute(add, (100, clock.now() + 40_000, denied % "at first"))
+        clock.ahead = 50_000
+        async with browser(there, VIEWER) as viewer:
+            few = text_of((await viewer.get("/dashboard?since=1d")).text)
+            assert "at first" in few
+            assert "There were more" not in few
+            with closing(sqlite3.connect(db)) as connection, connection:
+                connection.execute(add, (5_000, clock.now(), denied % "at last"))
+            clock.ahead = 60_000
+            page = text_of((await viewer.get("/dashboard?since=1d")).text)
+        assert "5000+" in page
+        assert "at last" in page
+        assert "at first" not in page
+        assert "There were more: counted are the latest ones, since" in page
 
 
 def test_columns_and_parts_fill_their_place_exactly() -> None:

@@ -47,6 +47,9 @@ GET  /api/v1/people/{person_id}                        viewer       read
 PUT  /api/v1/people/{person_id}                        admin        administer
 POST /api/v1/people/{person_id}/disable                admin        administer
 POST /api/v1/people/{person_id}/enable                 admin        administer
+GET  /api/v1/tokens                                    admin        administer
+POST /api/v1/tokens                                    admin        administer
+POST /api/v1/tokens/{token_id}/revoke                  admin        administer
 GET  /api/v1/delegations                               viewer   own read
 POST /api/v1/delegations                               approver own decide
 POST /api/v1/delegations/{delegation_id}/end           approver own decide
@@ -139,7 +142,7 @@ async def _everybody(folder: Path) -> AsyncIterator[tuple[Place, dict[str, httpx
 async def _status(client: httpx.AsyncClient, method: str, path: str) -> int:
     """The status of a request about nothing that there is; of a stream, no more is waited for."""
     filled = path.replace("{person_id:path}", PERSON_OF[""])  # people see at least themselves
-    for name in ("execution_id", "approval_id", "person_id", "delegation_id", "notice_id", "mandate_id"):
+    for name in ("execution_id", "approval_id", "person_id", "delegation_id", "notice_id", "mandate_id", "token_id"):
         filled = filled.replace(f"{{{name}}}", "nothing")
     filled = filled.replace("{ticket}", "0").replace("{signed}", "0.0").replace("{name}", "assent.css")
     async with client.stream(method, filled) as answer:

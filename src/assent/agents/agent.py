@@ -19,6 +19,7 @@ from assent.agents.messages import ModelSettings
 from assent.agents.models import Model
 from assent.agents.output import Output
 from assent.agents.prompt import Prompt
+from assent.agents.providers import model_of
 from assent.agents.recollection import Recollection
 from assent.agents.streaming import AgentStream, Ear
 from assent.clock import Duration, SystemClock
@@ -75,9 +76,10 @@ class Agent(Workflow[P, R]):
     def spec(self) -> AgentSpec:
         """What it is, whatever it is asked. Raises UsageError for options that do not fit each other."""
         options = self.options
+        model = options.get("model")
         return AgentSpec(
             name=self.name,
-            model=options.get("model"),
+            model=model_of(model) if isinstance(model, str) else model,
             output=Output(self.output, self.name),
             system=options.get("system", ""),
             hands=Hands(options.get("tools", ())),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import import_module
 
 from assent.agents.models import Model
 from assent.errors import UsageError
@@ -24,15 +23,11 @@ def use_model(model: Model) -> Iterator[Model]:
         _stand_in.reset(token)
 
 
-def chosen(model: Model | str | None, agent: str) -> Model:
+def chosen(model: Model | None, agent: str) -> Model:
     """The model that answers now. Raises UsageError if there is none."""
     stand_in = _stand_in.get()
     if stand_in is not None:
         return stand_in
     if model is None:
         raise UsageError(f'The agent {agent} has no model. Give it one, as in @agent(model="openai:gpt-5").')
-    # The model layer is heavy, and agents of scripted models do without it.
-    if not isinstance(model, str):
-        return model
-    found: Model = import_module("assent.agents.providers").model_of(model)
-    return found
+    return model

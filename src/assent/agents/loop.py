@@ -45,7 +45,7 @@ class AgentSpec:
     """What an agent is, whatever it is asked."""
 
     name: str
-    model: Model | str | None
+    model: Model | None
     output: Output
     system: str
     hands: Hands

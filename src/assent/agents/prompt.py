@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
-from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from assent.errors import PromptError
+
+try:
+    from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+    from jinja2.meta import find_undeclared_variables
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+except ImportError as error:
+    raise ImportError("Prompts are templates of jinja2, which is missing: pip install 'assent[llm]'.") from error
 
 
 class Prompt:

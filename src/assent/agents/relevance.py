@@ -10,29 +10,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from assent.agents.words import is_telling
+from assent.agents.words import is_telling, word_set
 
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-PERSONS: Final = _set("he him his she her hers")
-THINGS: Final = _set("it its they them their theirs")
-SUBJECTS: Final = _set("he she they")
-POSSESSIVES: Final = _set("his her its their")
-DETERMINERS: Final = _set("a an the my your our some any each every two three four five several many most all both")
-PREPOSITIONS: Final = _set(
+PERSONS: Final = word_set("he him his she her hers")
+THINGS: Final = word_set("it its they them their theirs")
+SUBJECTS: Final = word_set("he she they")
+POSSESSIVES: Final = word_set("his her its their")
+DETERMINERS: Final = word_set("a an the my your our some any each every two three four five several many most all both")
+PREPOSITIONS: Final = word_set(
     "of in on at by for with without to from into about as than over under like between against through during"
 )
-BOUNDARIES: Final = _set("and or but when if while because which who where so then before after until since whether")
-AUXILIARIES: Final = _set("is are was were be do does did has have had can could will would should may might must why")
-PEOPLE: Final = _set(
+BOUNDARIES: Final = word_set(
+    "and or but when if while because which who where so then before after until since whether"
+)
+AUXILIARIES: Final = word_set(
+    "is are was were be do does did has have had can could will would should may might must why"
+)
+TIMES: Final = word_set("today tonight tomorrow yesterday now next this")
+PEOPLE: Final = word_set(
     """man woman boy girl guy lady person people someone somebody everyone mother father mom dad mum parent brother
     sister son daughter wife husband uncle aunt cousin friend boss colleague manager customer client patient student
     teacher doctor author writer actor actress singer king queen prince princess president minister pope ceo cat dog"""
 )
-SAYING: Final = _set("think thinks believe say says said know knows hope sure so such see mean means told me him us")
+SAYING: Final = word_set(
+    "think thinks believe say says said know knows hope sure so such see mean means told me him us"
+)
+
+# Whoever says more than this brings a text along.
+LONGEST: Final = 2000
 
 # What has the form of a reference and is none. Each is struck out, with what belongs to it.
 _HARMLESS: Final = re.compile(
@@ -44,11 +49,12 @@ _HARMLESS: Final = re.compile(
       |minute|season|spring|summer|autumn|fall|winter|century|decade|instant)\b
     | \b(?:one|some|the\sother|every)\s(?:day|time)\b | \bthose\s(?:who|of|that)\b | \bno\sone\b
     | \bwhat\s(?:time|day|date|year|month)\s(?:is|was)\sit\b | \bhow(?:'s|\sis)\sit\sgoing\b
-    | \b(?:is|was|will|does|did|would|can)\sit\s(?:be\s|going\sto\s|still\s|always\s)*
+    | \bwhat(?:'s|\sis)\sit\scalled\s(?:when|if)\b
+    | \b(?:(?:is|was|will|does|did|would|can)\sit|it(?:'s|\sis|\swas))\s(?:be\s|going\sto\s|still\s|always\s)*
       (?:rain|snow|freez|hail|storm|sunny|cloudy|windy|foggy|get\s(?:dark|cold|hot))\w*
     | \b(?:is|isn't|was|does|did|would|will|can|may|could)\sit\s(?:\w+\s){1,3}
-      (?:that|if|whether|to\s(?!the\b|an?\b|my\b|your\b|this\b|that\b|it\b|them\b|him\b|her\b|us\b|me\b)(?=[a-z]))
-    | \bit(?:'s|\sis|\swas|\stakes|\stook|\sseems|\sturns\sout)\s(?:\w+\s){0,3}(?:that\b|whether\b|to\s(?=[a-z]))
+      (?:that|if|whether|to\s(?!the\b|an?\b|my\b|your\b|this\b|that\b|it\b|them\b|him\b|her\b|us\b|me\b)(?-i:(?=[a-z])))
+    | \bit(?:'s|\sis|\swas|\stakes|\stook|\sseems|\sturns\sout)\s(?:\w+\s){0,3}(?:that\b|whether\b|to\s(?-i:(?=[a-z])))
     | \bmake\sit\s(?:\w+\s)?to\b | \bhow\s\w+\s(?:does|is|would|will|did)\sit\stake\b
     | \b(?:is|are|was|were|there's|will)\sthere\b | \bthere(?:'s|\sis|\sare|\swas|\swere)\b
     | \b(?:hi|hello|hey|anybody|anyone|who's)\sthere\b
@@ -59,37 +65,49 @@ _HARMLESS: Final = re.compile(
 # Stands for what was struck out: a thing that a pronoun may mean, and no word that points back.
 _STRUCK: Final = " a thing "
 
+# What makes a query polite, or begins it, and says nothing.
+_FILLING: Final = re.compile(
+    r"^\s*(?:(?:now|then|so|well|great|cool|perfect|nice|thanks|thank you)\b[,.!]*\s*)+|,?\s*\bplease\b,?",
+    re.IGNORECASE,
+)
+
 _WORD: Final = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)|([,;:.!?()]+)")
 
 # Queries that as a whole, at their beginning or at their end say that they go on with something.
 _FOLLOW_UPS: Final = (
-    r"^(?:please )?(?:continue|go on|go ahead|carry on|proceed|keep going|again|another|next|repeat|undo|redo)( please)?$",
-    r"^(?:please )?(?:retry|try again|elaborate|rephrase|simplify|summari[sz]e|translate|expand|clarify)( please)?$",
+    r"^(?:continue|go on|go ahead|carry on|proceed|keep going|again|another|next|repeat|undo|redo|retry|try again)$",
+    r"^(?:elaborate|rephrase|simplify|summari[sz]e|translate|expand|clarify)$",
     r"^(?:why|how|when|where|who|which|what)(?: (?:so|not|come|though|exactly|then|next|now))?$",
     r"^(?:really|both|neither|either|none|exactly|correct|wrong|me too)$",
     r"^(?:yes|no|yeah|yep|nope|ok|okay|sure)(?:(?: \w+){0,2}$|,)",
-    r"^(?:and|but|also|or|again|besides|what about)\b",
+    r"^(?:and|but|also|or|again|besides|same|what about)\b",
     r"^how about\b(?! (?:an?|some)\b)",
     r"\b(?:instead|again|too|as well|further|either|in more detail)$",
-    r"\bmore(?: (?:details?|info|information|examples?|specifics|please))*$",
+    r"\bmore(?: (?:details?|info|information|examples?|specifics))*$",
     r"\b(?:what|who|where|when|how|anything|something|anyone|someone|nothing) else\b(?! if)",
-    r"\b(?:you|we) (?:(?:just|already|have|had) )*(?:said|mentioned|discussed|told|suggested|talked|recommended|listed)\b",
-    r"\b(?:you|we) (?:(?:just|already|have|had) )*(?:wrote|described|explained|promised|gave|proposed)\b",
+    r"\b(?:you|we) (?:(?:just|already|have|had) )*(?:said|mentioned|discussed|told|suggested|talked|recommended)\b",
+    r"\b(?:you|we) (?:(?:just|already|have|had) )*(?:wrote|listed|described|explained|promised|gave|proposed)\b",
     r"\bi (?:(?:just|already) )*(?:said|mentioned|asked)\b",
     r"\byour (?:(?:last|previous|first|second|earlier) )?(?:answer|reply|response|suggestion|example|list)s?\b",
-    r"\b(?:previous|last|earlier|prior|preceding|first|second|third|other|next) "
-    + r"(?:answer|question|message|reply|response|result|point|option|suggestion|example|version|one|step|part|sentence"
-    + r"|paragraph|draft|item)s?\b(?! (?:of|in|from|by)\b)",
+    (
+        r"\b(?:previous|last|earlier|prior|preceding|first|second|third|other|next) (?:answer|question|message|reply"
+        r"|response|result|point|option|suggestion|example|version|one|step|part|sentence|paragraph|draft|item)s?\b"
+        r"(?! (?:of|in|from|by)\b)"
+    ),
     r"\bthe (?:former|latter|aforementioned)\b",
     r"\bthe (?:above|others?|rest)$",
     r"\b(?:as|like) (?:before|above|earlier|last time)\b",
     r"^(?!.*\b(?:is|are|as)\b).*(?<!at )\bthe same\b",
     r"^(?:option|number|choice|point|item|step) (?:\d+|[a-e]|one|two|three|four|five)$",
     r"^(?:in|for|to|with|without|as|from|into|on|at|by|only|not|until)(?: \w+){1,3}$",
-    r"^(?:\w+ ){0,3}(?:short|long|cheap|fast|slow|small|simpl|nic|clos|strong|easi|funni|old|young|bett|bigg)e?r?er?"
-    + r"(?: please| ones?)?$",
-    r"^(?:(?:a bit|a little|much|make|even) )*(?:less|more) (?:formal|casual|detailed|specific|polite|friendly|concise"
-    + r"|technical|precise|professional|creative|recent|expensive)(?: please)?$",
+    (
+        r"^(?:\w+ ){0,3}(?:shorter|longer|cheaper|faster|slower|smaller|bigger|simpler|nicer|closer|stronger|easier"
+        r"|funnier|older|younger|better)(?: ones?| version)?$"
+    ),
+    (
+        r"^(?:(?:a bit|a little|much|make|even) )*(?:less|more) (?:formal|casual|detailed|specific|polite|friendly"
+        r"|concise|technical|precise|professional|creative|recent|expensive)$"
+    ),
 )
 _FOLLOW_UP: Final = tuple(re.compile(pattern) for pattern in _FOLLOW_UPS)
 
@@ -104,25 +122,24 @@ class _Word:
 def reference_in(query: str) -> str | None:
     """The words by which an English query refers to what was said before; None if it stands by itself."""
     head, brings_content = _head(query)
-    text = _HARMLESS.sub(_STRUCK, head)
+    text = _HARMLESS.sub(_STRUCK, _FILLING.sub(" ", head))
     words = _words(text)
     plain = re.sub(r"\s*([,;:])\s*", r"\1 ", re.sub(r"[.!?()…]+", " ", text.lower()))
     plain = " ".join(plain.split())
     for pattern in _FOLLOW_UP:
         if found := pattern.search(plain):
             return found.group().strip(" ,")
+    # "this" and "it" may be the text that the query brings along.
+    brought = {"this", "these", "it"} if brings_content else set[str]()
     for place, word in enumerate(words):
-        for points_back in _RULES:
-            if not word.is_name and points_back(words, place):
-                if brings_content and word.text in {"this", "these", "it"}:
-                    continue
-                return word.text
+        if not word.is_name and word.text not in brought and any(rule(words, place) for rule in _RULES):
+            return word.text
     return None
 
 
 def _head(query: str) -> tuple[str, bool]:
     """What a query asks, without the text that it may bring along; and whether it brings one."""
-    query = query.strip().replace("’", "'")
+    query = query.strip()[:LONGEST].replace("’", "'")
     head = re.split(r"\n|:\s|```", query, maxsplit=1)[0]
     if head == query or len(head.split()) < 2:
         return query, bool(re.search(r"[\"“«`]", query))
@@ -173,7 +190,7 @@ def _is_pointing(words: Sequence[_Word], place: int) -> bool:
         return False
     if following is not None and _is_content(following):  # "this Friday", "a book, and that book"
         return not following.is_name and all(earlier.text != following.text for earlier in words[:place])
-    return not any(_is_noun(words, at) for at in range(place) if words[at].clause < word.clause)
+    return not _has_thing_before(words, place)
 
 
 def _is_conjunction(words: Sequence[_Word], place: int) -> bool:
@@ -197,13 +214,14 @@ def _is_one_of_those(words: Sequence[_Word], place: int) -> bool:
     if not before & {"a", "an", "the", "another", "which", "that", "this", "other", "these", "those"}:
         return False
     lists = any(word.text == "or" for word in words[place:])
-    return not lists and not any(_is_noun(words, at) for at in range(place) if words[at].clause < words[place].clause)
+    return not lists and not _has_thing_before(words, place)
 
 
 def _is_place(words: Sequence[_Word], place: int) -> bool:
-    if words[place].text != "there" or _following(words, place) is not None:
+    following = _following(words, place)
+    if words[place].text != "there" or (following is not None and following.text not in TIMES):
         return False
-    return not any(_is_noun(words, at) for at in range(place) if words[at].clause < words[place].clause)
+    return not _has_thing_before(words, place)
 
 
 _RULES: Final[Sequence[Callable[[Sequence[_Word], int], bool]]] = (
@@ -212,6 +230,11 @@ _RULES: Final[Sequence[Callable[[Sequence[_Word], int], bool]]] = (
     _is_one_of_those,
     _is_place,
 )
+
+
+def _has_thing_before(words: Sequence[_Word], place: int) -> bool:
+    """Whether an earlier clause of the query has something that a word may mean."""
+    return any(_is_noun(words, at) for at in range(place) if words[at].clause < words[place].clause)
 
 
 def _following(words: Sequence[_Word], place: int) -> _Word | None:

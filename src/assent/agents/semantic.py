@@ -40,7 +40,7 @@ class SemanticMemory:
     """Texts that are found by their meaning, in scopes as those of `Memory`.
 
     It keeps and forgets in the first scope, and recalls from all, the global one too. Search compares with every text
-    there is, which suits some ten thousand. What one embedder has kept, another does not find. In workflow code each
+    there is, which suits some thousands. What one embedder has kept, another does not find. In workflow code each
     call is a recorded step. The store is that of the open runtime, unless one is given.
     """
 
@@ -111,13 +111,13 @@ def _nearest(
     cells: Sequence[tuple[str, Cell]], query: "numpy.ndarray[Any, Any]", top: int, least: float
 ) -> list[Found]:
     kept = [(scope, cell.key, from_json(cell.text)) for scope, cell in cells]
-    vectors = [numpy.frombuffer(b64decode(facts["vector"]), FLOATS) for _, _, facts in kept]
-    scores = numpy.stack(vectors) @ query
-    best = numpy.argsort(-scores, kind="stable")[:top]
+    vectors = [b64decode(facts["vector"]) for _, _, facts in kept]
+    comparable = [place for place, vector in enumerate(vectors) if len(vector) == query.nbytes]
+    matrix = numpy.frombuffer(b"".join(vectors[place] for place in comparable), FLOATS).reshape(-1, query.size)
+    scores = matrix @ query
+    best = [(float(scores[row]), kept[comparable[row]]) for row in numpy.argsort(-scores, kind="stable")[:top]]
     return [
-        Found(kept[place][1], kept[place][2]["text"], float(scores[place]), kept[place][0], kept[place][2]["facts"])
-        for place in best
-        if scores[place] > least
+        Found(key, facts["text"], score, scope, facts["facts"]) for score, (scope, key, facts) in best if score > least
     ]
 
 

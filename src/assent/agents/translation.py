@@ -133,7 +133,7 @@ def response_of(answer: wire.ModelResponse, question: Question, model: str) -> M
 
 
 def failure_of(error: Exception, model: str, secret: str | None) -> ModelError:
-    """A failure in our words, without the secret; it stands by itself, since a cause would tell what it conceals."""
+    """A failure in our words, without the secret. Raise it `from None`: a cause would tell what it conceals."""
     status = error.status_code if isinstance(error, exceptions.ModelHTTPError) else None
     said = _reason(error)
     if secret:
@@ -281,8 +281,8 @@ def _message(answer: wire.ModelResponse, answer_tool: str | None) -> AssistantMe
     calls = tuple(_call(part) for part in answer.tool_calls if part.tool_name != answer_tool)
     answers = [_arguments(part) for part in answer.tool_calls if part.tool_name == answer_tool]
     text = answers[0] if answers else _text(answer)
-    raw = wire.ModelMessagesTypeAdapter.dump_json([answer]).decode()
-    return AssistantMessage(text, calls, raw)
+    raw = wire.ModelMessagesTypeAdapter.dump_json([answer], exclude_none=True, exclude={"__all__": {"usage"}})
+    return AssistantMessage(text, calls, raw.decode())
 
 
 def _text(answer: wire.ModelResponse) -> str:

@@ -2,17 +2,26 @@
 
 from collections.abc import AsyncGenerator
 from importlib import import_module
+from typing import Final
 from urllib.parse import urlsplit
 
 from httpx2 import AsyncClient
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.exceptions import AgentRunError, UnexpectedModelBehavior, UserError
+from pydantic_ai.messages import ModelResponse as Answer
 from pydantic_ai.models import Model, create_async_httpx2_client
+from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.settings import ModelSettings
 
 from assent.agents.messages import ModelRequest, ModelResponse
 from assent.agents.places import PROVIDERS, Place
 from assent.agents.translation import Pieces, Question, failure_of, question_of, response_of
+
+# A stream that just ends is no answer: somebody on the way may have cut it off. Other models see that by themselves.
+PROFILE: Final = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
+
+# What the model layer stumbles over where an answer has not the form that it expects.
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 # What a server that needs no key is sent for one, because the libraries insist on sending something.
 NO_KEY = "no-key"
@@ -39,12 +48,10 @@ class Line:
                 model_settings=question.settings,
                 model_request_parameters=question.parameters,
             )
-        except (AgentRunError, UserError) as error:
-            failure = failure_of(error, self._place.name, self._key)
-        else:
-            return response_of(answer, question, self._place.model)
-        # Outside of the except clause, so that no context drags the provider's words along.
-        raise failure
+            _check_end(answer)
+        except (AgentRunError, UserError, *MALFORMED) as error:
+            raise failure_of(error, self._place.name, self._key) from None
+        return response_of(answer, question, self._place.model)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse]:
         question = self._question(request)
@@ -60,22 +67,23 @@ class Line:
                     if piece := pieces.of(event):
                         yield piece
             answer = events.get()
-            if answer.finish_reason is None:
-                raise UnexpectedModelBehavior("The answer was cut off.")
-        except (AgentRunError, UserError) as error:
-            failure = failure_of(error, self._place.name, self._key)
-        else:
-            response = response_of(answer, question, self._place.model)
-            if rest := pieces.rest(response.message.text):
-                yield rest
-            yield response
-            return
-        raise failure
+            _check_end(answer)
+        except (AgentRunError, UserError, *MALFORMED) as error:
+            raise failure_of(error, self._place.name, self._key) from None
+        response = response_of(answer, question, self._place.model)
+        if rest := pieces.rest(response.message.text):
+            yield rest
+        yield response
 
     def _question(self, request: ModelRequest) -> Question:
         # Trying again is for whoever asks, who knows of budgets, deadlines and the journal.
         own = ModelSettings(max_retries=0) if PROVIDERS[self._place.provider].retries else ModelSettings()
         return question_of(request, self._model.profile, own)
+
+
+def _check_end(answer: Answer) -> None:
+    if answer.finish_reason is None:
+        raise UnexpectedModelBehavior("The answer was cut off, or is none.")
 
 
 def _model(place: Place, key: str, client: AsyncClient) -> Model:
@@ -89,5 +97,5 @@ def _model(place: Place, key: str, client: AsyncClient) -> Model:
         service = services.OpenAICompatibleProvider(host, base_url=place.base_url, api_key=key, http_client=client)
     else:
         service = getattr(services, provider.service)(base_url=place.base_url, api_key=key, http_client=client)
-    model: Model = getattr(models, provider.model)(place.model, provider=service)
+    model: Model = getattr(models, provider.model)(place.model, provider=service, profile=PROFILE)
     return model

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from assent.cli import access, operation, oversight
+from assent.cli import access, monitor, operation, oversight
 from assent.cli.options import DECIDE, LOOK, MEND, RUN, Id, Json, Limit, Reason, Url, Who, error_screen, finish, screen
 from assent.errors import AssentError
 
@@ -138,6 +138,7 @@ def doctor(url: Url = None, as_json: Json = False) -> int:
     return finish(room.doctor(screen(), url, as_json=as_json))
 
 
+app.add_typer(monitor.monitor, name="monitor", rich_help_panel=LOOK)
 app.add_typer(oversight.approvals, name="approvals", rich_help_panel=LOOK)
 app.command(rich_help_panel=DECIDE)(oversight.approve)
 app.command(rich_help_panel=DECIDE)(oversight.reject)

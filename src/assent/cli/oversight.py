@@ -31,12 +31,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant
 
 
 class ListedByDefault(TyperGroup):
-    """A group whose `list` is what its bare name does."""
+    """A group whose `list`, or another of its commands, is what its bare name does."""
+
+    default = "list"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         wants_help = bool(args) and args[0] in ctx.help_option_names
         is_bare = not args or (args[0].startswith("-") and not wants_help)
-        return super().parse_args(ctx, ["list", *args] if is_bare else args)
+        return super().parse_args(ctx, [self.default, *args] if is_bare else args)
 
 
 # Approvals

@@ -13,6 +13,7 @@ from assent.cli.output import Screen, iso, local
 from assent.cli.stored import EVERYTHING, engine_on, opened
 from assent.errors import StoreUnavailable, UsageError
 from assent.store import Forgotten, Store
+from assent.store.retention import Family
 
 # Families in one look for work. Each is a transaction of its own, so that nobody who writes waits for long.
 BATCH = 200
@@ -29,7 +30,7 @@ async def prune(
         raise UsageError(f"{older_than!r} is to come. Say how long ago, as in 90d, or a day that is over.")
     async with opened(url) as store:
         if dry_run:
-            families = await store.outdated(before, EVERYTHING)
+            families = await _outdated(store, before, EVERYTHING)
             gone, credentials, values = Forgotten(executions=sum(map(len, families))), 0, 0
         else:
             gone = await _forget_all(store, before, archive)
@@ -47,11 +48,18 @@ async def prune(
         screen.say(f"Besides: {credentials} credentials that had expired by then, {values} large values.")
 
 
+async def _outdated(store: Store, before: float, limit: int) -> list[Family]:
+    """What may go. The last event stays: whoever has read up to it would never hear of another that got its number."""
+    last = await store.events(after=await store.last_seq() - 1, limit=1)
+    youngest = last[-1].execution_id if last else None
+    return [family for family in await store.outdated(before, limit) if youngest not in family]
+
+
 async def _forget_all(store: Store, before: float, archive: str | None) -> Forgotten:
     gone = Forgotten()
     with ExitStack() as open_files:
         keep = _archive_in(archive, open_files) if archive else None
-        while families := await store.outdated(before, BATCH):
+        while families := await _outdated(store, before, BATCH):
             removed = [await _forget(store, family, before, keep) for family in families]
             if not any(removed):  # somebody else is at them, or they have gone on
                 break

@@ -9,6 +9,7 @@ from inspect import Parameter
 from typing import Any, Optional, ParamSpecArgs, ParamSpecKwargs, Unpack, get_args, get_origin, get_type_hints
 
 import typing_extensions
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from assent.codec.text import digest, to_json
@@ -57,7 +58,11 @@ class Signature:
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """JSON values by name as the parameters' own types, for `bind`, which fills in defaults. Raises CodecError."""
-        return {name: self._readers.get(name, _ANYTHING).decode(to_json(value)) for name, value in given.items()}
+        try:
+            texts = {name: to_json(value) for name, value in given.items()}
+        except PydanticSerializationError as error:
+            raise CodecError(f"The arguments cannot be written as JSON: {error}") from error
+        return {name: self._readers.get(name, _ANYTHING).decode(text) for name, text in texts.items()}
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter name. Raises the TypeError that the call itself would raise."""

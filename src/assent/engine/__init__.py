@@ -6,7 +6,7 @@ nothing of governance, agents or the web; whoever needs more than a step hangs i
 
 from assent.engine.engine import Engine, News, Program, ambient_engine
 from assent.engine.execution import LiveExecution, current
-from assent.engine.hooks import Gate, Hooks, Watcher
+from assent.engine.hooks import Gate, Hooks, Tracer, Watcher
 from assent.engine.ops import Effect, ExecutionInfo, Note, StepSpec
 from assent.engine.steps import (
     NOT_DONE,
@@ -49,6 +49,7 @@ __all__ = [
     "StepScope",
     "StepSpec",
     "Verify",
+    "Tracer",
     "Watcher",
     "Workflow",
     "ambient_engine",

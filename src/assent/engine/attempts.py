@@ -70,6 +70,8 @@ class Attempts:
             return
         if op.spec.once or op.permit is not None or op.notes:
             self._intend(op, arguments)
+        elif self._pen.is_ahead:
+            self._pen.write([], partial(self._perform, op, arguments))
         else:
             self._perform(op, arguments)
 
@@ -119,9 +121,6 @@ class Attempts:
         shown = fit(op.shown, blobs)
         events.append(Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, now, shown))
         op.shown = ""
-        if op.permit is not None:
-            # What was noted before must not be refused along with the permit: nobody would say it again.
-            self._pen.flush()
         self._pen.write(
             events,
             partial(self._perform, op, arguments),
@@ -145,7 +144,7 @@ class Attempts:
             # Stopped for longer than the lease between intent and effect: somebody else may have taken over.
             self._desk.once_held(partial(self._perform_late, op, arguments))
             return
-        scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt)
+        scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt, op.index)
         op.started_at = self._pen.now()
         task = self._desk.spawn(self._attempt(op, arguments, scope))
         self.running[op.index] = task
@@ -229,7 +228,10 @@ class Attempts:
         now = self._pen.now()
         settle = partial(self._live.settle, op.index, now, value)
         settlement = _settlement(op, "done", scope.amounts if scope else {}) if op.spec.settles else None
-        self._record(op, now, "step.completed", text, notes, settle, sealed=sealed, settlement=settlement)
+        # Not what people have said, which is dealt with while workflow code is seen to.
+        may_lead = op.spec.is_inner and scope is not None and not (sealed or settlement)
+        parts: dict[str, Any] = {"sealed": sealed, "settlement": settlement}
+        self._record(op, now, "step.completed", text, notes, settle, may_lead=may_lead, **parts)
 
     def _kept(self, op: StepOp, result: Any) -> tuple[str, Any, Sequence[tuple[int, str]]]:
         """A result as the journal keeps it, as workflow code sees it, and what is sealed of it."""
@@ -267,6 +269,8 @@ class Attempts:
         text: str,
         notes: Sequence[Note],
         settle: Action,
+        *,
+        may_lead: bool = False,
         **parts: Any,
     ) -> None:
         blobs = Blobs()
@@ -274,7 +278,10 @@ class Attempts:
         text = fit(text, blobs)
         event = Event(self._pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
         events = [*self._pen.events_of(op.index, notes, now), event] if notes else [event]
-        self._pen.complete(events, settle, blobs=blobs, **parts)
+        if may_lead and not (self._pen.in_flight or blobs):
+            self._pen.lead(events, settle)
+        else:
+            self._pen.complete(events, settle, blobs=blobs, **parts)
 
     # Doubt.
 
@@ -283,7 +290,7 @@ class Attempts:
         if op.spec.verify is None:
             self._put_in_doubt(op, reason)
             return
-        scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt)
+        scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt, op.index)
         task = self._desk.spawn(self._look_up(op, intended_at, scope))
         self.running[op.index] = task
         self._asked.add(op.index)

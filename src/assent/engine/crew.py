@@ -182,7 +182,7 @@ class Crew:
         if isinstance(error, Exception):
             self.broken(drive, error)
             return
-        self.hooks.seen(events)
+        self.hooks.seen(events, drive.followers)
         self._lookout.nudge()
 
     def broken(self, drive: Drive, error: Exception) -> None:

@@ -16,6 +16,7 @@ from assent.engine.attempts import Attempts
 from assent.engine.ending import Ending, ending_of, failed
 from assent.engine.engine import Program
 from assent.engine.execution import LiveExecution
+from assent.engine.hooks import Watcher
 from assent.engine.letters import Letters
 from assent.engine.ops import Op, SignalOp, StepOp
 from assent.engine.replay import History, compare, read
@@ -88,6 +89,7 @@ class Drive:
             return
         arrived = [*letters, *self._early]
         self.last_event = events[-1]
+        self._pen.followers = self._host.hooks.following(self.record, events)
         self.seen = max((letter.seq for letter in arrived), default=0)
         self._given = given
         history = read(events)
@@ -141,7 +143,9 @@ class Drive:
             self._finish(live, ending_of(live, self._program, self._bound))
             return
         self._look_around(live)
-        if self._pen.journal is not None and not self._is_leaving:
+        if self._pen.is_ahead:
+            self._pen.flush()
+        elif self._pen.journal is not None and not self._is_leaving:
             self._check_replay(live, self._pen.journal)
 
     def _once_decided(self, live: LiveExecution, then: Action) -> None:
@@ -324,6 +328,11 @@ class Drive:
         self._pen.close()
         live.discard()
         self._host.ended(self, ending)
+
+    @property
+    def followers(self) -> Sequence[Watcher]:
+        """Who watch this execution alone."""
+        return self._pen.followers
 
     @property
     def is_busy(self) -> bool:

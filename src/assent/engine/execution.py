@@ -10,6 +10,7 @@ import contextlib
 import heapq
 import zlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from random import Random  # noqa: TID251 - seeded by the execution's id, so that it yields the same numbers on replay
 from typing import Any
 
@@ -17,6 +18,7 @@ from assent.codec import Codec, codec_for, from_json, to_json
 from assent.engine.loop import DeterministicLoop, Discarded, DurableTimer
 from assent.engine.ops import ExecutionInfo, Mark, Note, Op, SignalOp, StepOp, StepSpec, TimerOp
 from assent.errors import CodecError
+from assent.resilience.retry import Course
 from assent.store import ApprovalRecord, Permit
 
 
@@ -93,6 +95,9 @@ class LiveExecution:
         if self._random is None:
             self._random = Random(self.info.id)  # noqa: S311 - repeatable on purpose
         return self._random
+
+    def _draw(self) -> float:
+        return self.random.random()
 
     def result(self) -> Any:
         """The value that the workflow returned; raises what it raised."""
@@ -208,9 +213,10 @@ class LiveExecution:
         notes: Sequence[Note] = (),
     ) -> Any:
         """Perform a step, with its retries: each attempt is an op of its own, and each wait a timer."""
-        op = self._open_step(spec, arguments)
+        course = None if spec.retry is None else Course(spec.retry, self.loop.time, self._draw)
+        op = self._open_step(_limited(spec, course), arguments)
         op.permit, op.notes = permit, notes
-        if spec.retry is None:
+        if course is None:
             return await self._outcome(op)
         while True:
             try:
@@ -218,24 +224,24 @@ class LiveExecution:
             except Exception as error:
                 if not spec.repeats(op.attempt, error):
                     raise
-            await self._pause(op, spec.retry.wait_before(op.attempt + 1, self.random.random))
-            op = self._open_again(op)
+                await self._go_on(op, course, error)
+            op = self._open_again(op, _limited(spec, course))
 
-    async def _pause(self, op: StepOp, seconds: float) -> None:
-        """Wait before the next attempt of a step."""
+    async def _go_on(self, op: StepOp, course: Course, error: Exception) -> None:
+        """Wait before the next attempt of a step; raises if there is none."""
         try:
-            await asyncio.sleep(seconds)
-        except asyncio.CancelledError:
+            await course.go_on(error)
+        except (Exception, asyncio.CancelledError):
             if op.permit is not None and op.permit.holds and not self._discarded:
                 # What it holds must not stay held: an attempt that is cancelled before it begins settles it.
-                following = self._open_again(op)
+                following = self._open_again(op, op.spec)
                 following.cancelled = True
-                await self._outcome(following)
+                await asyncio.wait([following.future])
             raise
 
-    def _open_again(self, op: StepOp) -> StepOp:
+    def _open_again(self, op: StepOp, spec: StepSpec) -> StepOp:
         """The next attempt of a step that failed."""
-        following = self._open_step(op.spec, op.arguments)
+        following = self._open_step(spec, op.arguments)
         following.attempt, following.key, following.touched = op.attempt + 1, op.key, True
         following.permit = op.permit.once_more() if op.permit else None
         return following
@@ -358,6 +364,12 @@ class LiveExecution:
                 await asyncio.wait(rest)
         if not self._discarded:
             await self.loop.close_generators()
+
+
+def _limited(spec: StepSpec, course: Course | None) -> StepSpec:
+    """The step for an attempt that begins now, which may take no longer than its retries have time left."""
+    left = course.time_left() if course else None
+    return spec if left is None else replace(spec, timeout=min(left, spec.timeout or left))
 
 
 def current() -> LiveExecution | None:

@@ -55,7 +55,14 @@ class LocalEngine(Crew):
         requester = requester if requester is not None else self._requester()
         # What may be stored of the arguments is for this engine to say, whoever calls.
         birth = self._context.copy().run(
-            new_execution, program, arguments, self.clock, id=id, parent_id=parent_id, requester=requester
+            new_execution,
+            program,
+            arguments,
+            self.clock,
+            id=id,
+            parent_id=parent_id,
+            requester=requester,
+            traceparent=self.hooks.origin(),
         )
         if not (attended or not program.captured or self.has_room):
             return birth.check_same_call(await self._leave_to_others(birth))

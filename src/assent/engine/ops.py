@@ -72,6 +72,7 @@ class StepSpec:
     captured: bool = True  # False: digests instead of values are kept
     redact: Redact | None = None  # arguments and results as they may be read; what they were is sealed
     redact_error: RedactError | None = None  # errors as they may be kept; what they were is gone
+    is_inner: bool = False  # only code of our own sees its outcome: it is written together with what that leads to
     settles: bool = True  # its success settles the holds of its permit, as its failure does in any case
 
     def repeats(self, attempt: int, error: BaseException) -> bool:

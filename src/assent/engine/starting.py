@@ -56,6 +56,7 @@ def new_execution(
     id: str | None,
     parent_id: str | None,
     requester: str | None,
+    traceparent: str | None = None,
 ) -> Birth:
     """The record of a new execution. Raises CodecError for arguments that cannot come back as they are."""
     signature = program.signature
@@ -77,6 +78,7 @@ def new_execution(
         digest=digest(f"{program.name}\n{signature.digest(arguments)}") if id is not None else "",
         requester=requester,
         parent_id=parent_id,
+        traceparent=traceparent,
         created_at=now,
         updated_at=now,
         wake_at=0.0,

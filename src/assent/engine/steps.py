@@ -42,6 +42,7 @@ class StepScope:
     info: ExecutionInfo
     key: str  # stable over retries and restarts
     attempt: int
+    op: int = 0  # of this attempt
     notes: list[Note] = field(default_factory=list)  # journaled together with the outcome
     calls: int = 0  # executions started from inside this attempt
     touched: bool = False  # the effect may have happened; a failure before that surely had none

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from assent.clock import Clock
 from assent.codec import to_json
-from assent.engine.hooks import Hooks
+from assent.engine.hooks import Hooks, Watcher
 from assent.engine.ops import Note
 from assent.engine.texts import as_read_back
 from assent.errors import PermitRefused, StoreError
@@ -49,6 +49,9 @@ class Pen:
 
     What is noted, consumed or asked goes into the journal with whatever is written next. `complete` hands over a
     completion and runs the workflow code; `go_on` sees to what it asked for; `failed` is told of a commit that failed.
+
+    A completion that only code of our own sees is handed over at once, and journaled with what it leads to: the intent
+    of an effect, the end. Until then the pen `is_ahead` of the store, and nothing may happen.
     """
 
     def __init__(
@@ -64,8 +67,10 @@ class Pen:
         self.id = execution_id
         self.journal: list[Event] | None = None  # what is durable, kept only for the replay check
         self.in_flight = 0  # commits under way
+        self.is_ahead = False  # workflow code knows of a completion that the store does not
         self.is_closed = False
         self.last_commit: asyncio.Future[None] | None = None
+        self.followers: Sequence[Watcher] = ()  # who watch this execution alone
         self._desk = desk
         self._owner = owner
         self._deliver = deliver
@@ -124,6 +129,12 @@ class Pen:
         """Journal a completion, and hand it to workflow code when that is durable."""
         self.write(events, partial(self._deliver, completion), **parts)
 
+    def lead(self, events: list[Event], completion: Action) -> None:
+        """Hand a completion over, and journal it with what it leads to. Not beside a commit that is under way."""
+        self._noted += events
+        self.is_ahead = True
+        self._deliver(completion)
+
     def tell(self) -> None:
         """Write what has been noted, and go on when that is durable."""
         self.write([], self._go_on)
@@ -142,8 +153,7 @@ class Pen:
         **parts: Any,
     ) -> None:
         """Write a commit, then act. `parts` are fields of the commit; `refused`: what to do if its permit is."""
-        if self._noted:
-            events, self._noted = self._noted + events, []
+        noted, self._noted = self._noted, []
         if self._consumed:
             parts["consumed"], self._consumed = self._consumed, []
         if self._approvals:
@@ -153,15 +163,16 @@ class Pen:
         if self._goes_on:
             self._goes_on = False
             parts.setdefault("change", Change(status=Status.RUNNING))
-        commit = Commit(execution_id=self.id, events=events, **parts)
+        commit = Commit(execution_id=self.id, events=noted + events, **parts)
         self.in_flight += 1
         future = self._desk.store.append(self._owner, commit)
         self.last_commit = future
-        future.add_done_callback(partial(self._written, commit, then, refused))
+        future.add_done_callback(partial(self._written, commit, noted, then, refused))
 
     def _written(
         self,
         commit: Commit,
+        noted: list[Event],
         then: Action | None,
         refused: Callable[[PermitRefused], None] | None,
         future: asyncio.Future[None],
@@ -170,19 +181,28 @@ class Pen:
         if future.cancelled():
             return
         error = future.exception()
-        if error is None and self._desk.hooks.watchers:
-            self._desk.hooks.seen(commit.events)
+        if error is None and (self._desk.hooks.watchers or self.followers):
+            self._desk.hooks.seen(commit.events, self.followers)
         if self.is_closed:
             return
         if error is None:
+            self.is_ahead = False
             if self.journal is not None:
                 self.journal += as_read_back(commit)
             if then is not None:
                 then()
         elif refused is not None and isinstance(error, PermitRefused):
+            self._take_back(commit, noted)
             refused(error)
         else:
             self._failed(error if isinstance(error, Exception) else StoreError(str(error)))
+
+    def _take_back(self, commit: Commit, noted: list[Event]) -> None:
+        """What went along with a refused permit is still to be written."""
+        self._noted[:0] = noted
+        self._consumed[:0] = commit.consumed
+        self._approvals[:0] = commit.approvals
+        self._goes_on = self._goes_on or commit.change is not None
 
     def close(self) -> None:
         """Act on no commit any more, and let go of whoever would: cycles have to wait for the collector."""

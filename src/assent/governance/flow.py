@@ -43,9 +43,12 @@ Work = Callable[[Authority, StepScope], Awaitable[Any]]
 
 
 class Flow:
-    """One governed call, as workflow code. `untold` gets the errors of a call that keeps no state, as they were."""
+    """One governed call, as workflow code. `untold` gets the errors of a call that keeps no state, as they were.
 
-    __slots__ = ("action", "bound", "carried", "live", "round", "rules", "subject", "untold")
+    `is_whole`: it is all that its execution does, so nobody else's workflow code sees what its steps bring.
+    """
+
+    __slots__ = ("action", "bound", "carried", "is_whole", "live", "round", "rules", "subject", "untold")
 
     def __init__(
         self,
@@ -54,12 +57,15 @@ class Flow:
         live: LiveExecution,
         bound: Mapping[str, Any],
         untold: list[BaseException] | None = None,
+        *,
+        is_whole: bool = False,
     ) -> None:
         self.subject = subject
         self.rules = rules
         self.live = live
         self.bound = bound
         self.untold = untold
+        self.is_whole = is_whole
         self.action = subject.action(bound, requester_of(live), live.info.id)
         self.carried: Sequence[Carried] = ()  # approvals that also count for the action as it was edited
         self.round = Round(live)
@@ -89,7 +95,7 @@ class Flow:
         """What the policies and people say to it."""
         preview = self.subject.terms.preview
         work = functools.partial(evaluate, self.rules, self.action, self.hush, preview)
-        warrant = Warrant(Evaluation.from_facts(await self._step("policies", work, FACTS)))
+        warrant = Warrant(Evaluation.from_facts(await self._step("policies", work, FACTS, is_inner=True)))
         self.round = Round(self.live, self.carried)
         await self._ask(warrant)
         if warrant.evaluation.action_digest != self.action.digest:
@@ -140,13 +146,20 @@ class Flow:
         audits = self.rules.audits if self.subject.is_workflow else ()
         return audits if outcome.failed else (*audits, *self.rules.reviews)
 
-    async def _step(self, what: str, work: Work, returns: Any = NONE) -> Any:
+    async def _step(self, what: str, work: Work, returns: Any = NONE, *, is_inner: bool = False) -> Any:
         async def perform(_arguments: Mapping[str, Any]) -> Any:
             return await self._told(work)
 
         name = f"{self.subject.name}.{what}"
         redact = None if self.subject.terms.captured or returns is NONE else _without_holds
-        spec = StepSpec(name=name, perform=perform, returns=returns, redact=redact, redact_error=self._redact_error)
+        spec = StepSpec(
+            name=name,
+            perform=perform,
+            returns=returns,
+            redact=redact,
+            redact_error=self._redact_error,
+            is_inner=is_inner,
+        )
         return await self.live.run_step(spec, {})
 
     async def _told(self, work: Work) -> Any:
@@ -251,6 +264,7 @@ class Flow:
             captured=terms.captured,
             redact=self._redact,
             redact_error=self._redact_error,
+            is_inner=self.is_whole and not subject.is_workflow,
         )
         return replace(spec, timeout=subject.step.timeout, retry=_retry_of(subject.step)) if subject.step else spec
 

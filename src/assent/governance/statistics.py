@@ -1,7 +1,7 @@
 """How approvers decide: how fast, how often, after how long a look, and what still waits for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -11,7 +11,6 @@ from assent.governance.voices import standing
 from assent.store import ApprovalRecord, ApprovalStatus, Store, VerdictRecord
 
 QUICK: Final = 3.0  # seconds: nobody reads a request in less
-EVERYTHING: Final = 1_000_000_000  # approvals; the port lists them with a limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +132,12 @@ def _is_overdue(one: _Open, now: float) -> bool:
 
 async def statistics(store: Store, now: float, since: float | None = None) -> list[ApproverStatistics]:
     """The statistics of what a store holds; with `since`, of what was said from that moment on."""
-    approvals = await store.approvals(limit=EVERYTHING)
-    verdicts = {record.id: await store.verdicts(record.id) for record in approvals}
-    return statistics_of(approvals, verdicts, await roster_of(store, now), now, since)
+    roster, spoken = await roster_of(store, now), await store.spoken(since)
+    verdicts = {one.approval.id: one.verdicts for one in spoken}
+    found = {one.approver: one for one in statistics_of([one.approval for one in spoken], verdicts, roster, now, since)}
+    for alike in await store.unspoken(now):
+        request = intact_request(alike.approval)
+        for who in roster.seated(request) if request is not None else ():
+            one = found.get(who) or ApproverStatistics(approver=who)
+            found[who] = replace(one, waiting=one.waiting + alike.number, overdue=one.overdue + alike.reminded)
+    return [found[who] for who in sorted(found)]

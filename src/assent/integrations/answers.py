@@ -63,6 +63,14 @@ def problem_of(error: BaseException) -> Problem:
     return Problem(type=f"urn:assent:{name}", title=title, status=status, detail=str(error), **_facts_of(error))
 
 
+def unfit(found: Sequence[tuple[Sequence[str | int], str]]) -> Problem:
+    """The problem of a request that does not fit: where in it, and why."""
+    facts: dict[str, Any] = {"errors": [{"at": ".".join(map(str, place)), "problem": why} for place, why in found]}
+    words = "; ".join(f"{each['at']}: {each['problem']}" for each in facts["errors"])
+    detail = f"The request does not fit. {words}."
+    return Problem(type="urn:assent:invalid-request", title="Invalid request", status=422, detail=detail, **facts)
+
+
 def _facts_of(error: BaseException) -> dict[str, Any]:
     found = {name: getattr(error, name, None) for name in FACTS}
     return {name: str(fact) if isinstance(fact, Decimal) else fact for name, fact in found.items() if fact is not None}

@@ -1,13 +1,16 @@
 """FastAPI: governed functions in endpoints, answered as HTTP wants it, and approvals under the app's own sign-in."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.routing import NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,6 +39,7 @@ from assent.integrations.answers import (
     headers_of,
     is_asked_of,
     problem_of,
+    unfit,
     was_asked_for_by,
 )
 from assent.runtime import Runtime
@@ -81,7 +85,7 @@ class Governance:
     ) -> None:
         self.runtime = runtime
         self.requester = _requester(principal)
-        self.router = APIRouter(dependencies=[Depends(self.requester)], tags=["governance"])
+        self.router = APIRouter(dependencies=[Depends(self.requester)], tags=["governance"], route_class=_Route)
         self._overseers = frozenset(overseers)
         self._add_routes()
 
@@ -129,7 +133,8 @@ class Governance:
     def _add_routes(self) -> None:
         add = self.router.add_api_route
         problems: dict[int | str, dict[str, Any]] = {status: RESPONSES[status] for status in (409, 503)}
-        add("/executions/{execution_id}", self._poll, name=POLL, responses=problems)
+        # An app may choose ids with slashes.
+        add("/executions/{execution_id:path}", self._poll, name=POLL, responses=problems)
         add("/approvals", self._list, name="assent_approvals", responses=problems)
         add("/approvals/{approval_id}", self._show, name="assent_approval", responses=problems)
         verdicts = "/approvals/{approval_id}/verdicts"
@@ -186,7 +191,8 @@ class Governance:
     async def _decide(self, approval_id: str, verdict: Verdict, request: Request, response: Response) -> Any:
         """Give a verdict as whoever has signed in. One that does not count is kept on record, and answered with 409."""
         if not _is_json(request):
-            raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the verdict as application/json.")
+            status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            return _problem(Problem(title=status.phrase, status=status, detail="Send the verdict as application/json."))
         who = _signed_in()
         try:
             record = await self.runtime.decide(approval_id, approver=who.id, **verdict.model_dump())
@@ -272,6 +278,21 @@ def _signed_in() -> Principal:
 # Answers.
 
 
+class _Route(APIRoute):
+    """Answers requests that do not fit with a problem. It does not repeat them, as an app's own answer may."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_or_refuse(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                return _problem(unfit([(each["loc"], each["msg"]) for each in error.errors()]))
+
+        return handle_or_refuse
+
+
 def _around(runtime: Runtime, inner: Lifespan) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[Any]:
@@ -288,7 +309,7 @@ def _no_execution(execution_id: str) -> ExecutionNotFound:
 def _poll_url(request: Request, execution_id: str) -> str | None:
     """Where the app has mounted the router: a path, since the host in a request is its client's word."""
     try:
-        return request.url_for(POLL, execution_id=execution_id).path
+        return request.url_for(POLL, execution_id=quote(execution_id)).path
     except NoMatchFound:
         return None
 

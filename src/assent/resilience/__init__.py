@@ -3,6 +3,26 @@
 Nothing here knows what is being tried.
 """
 
+from assent.resilience.alternatives import fallback, race, timeout
+from assent.resilience.breaker import CircuitBreaker
+from assent.resilience.budget import RetryBudget
+from assent.resilience.bulkhead import Bulkhead
+from assent.resilience.gathering import Degraded, Gathered, degrade, gather_all, parallel_map
+from assent.resilience.limiter import RateLimiter
 from assent.resilience.retry import Retry
 
-__all__ = ["Retry"]
+__all__ = [
+    "Bulkhead",
+    "CircuitBreaker",
+    "Degraded",
+    "Gathered",
+    "RateLimiter",
+    "Retry",
+    "RetryBudget",
+    "degrade",
+    "fallback",
+    "gather_all",
+    "parallel_map",
+    "race",
+    "timeout",
+]

@@ -47,7 +47,7 @@ class Ground(Protocol):
         ...
 
     def decide(self, name: str, choose: Callable[[], T]) -> T:
-        """What `choose` says: JSON data. In workflow code it is asked once, and no effect comes before it is durable."""
+        """What `choose` says, JSON data. In workflow code it is asked once, and is durable before any effect."""
         ...
 
     async def recorded(self, name: str, work: Callable[[], Awaitable[T]], type: Any) -> T:

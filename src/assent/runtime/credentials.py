@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal, get_args
 from urllib.parse import urlencode
 
 from assent.clock import Clock, Duration, seconds, secret_bytes
@@ -24,7 +24,8 @@ SEEN_EVERY: Final = 300.0  # seconds between notes that a credential is in use: 
 SEEN_PART: Final = 0.1  # of a session's time, if that is sooner
 LONGEST_SESSION: Final = 7 * 86400.0  # however often it is used
 
-SCOPES: Final = ("read", "start", "decide", "operate", "administer", "metrics")
+Scope = Literal["read", "start", "decide", "operate", "administer", "metrics"]
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """What a token can be for: look; start executions; decide; cancel, signal and resolve; say who is who; read metrics."""
 
 WORTHLESS: Final = "What was shown to get in is unknown, has expired, or was taken back. Sign in again."
@@ -147,8 +148,14 @@ async def use_ticket(store: Store, clock: Clock, secret: str) -> Holder:
     return holder
 
 
+async def holder_of(store: Store, clock: Clock, credential_id: str) -> Holder:
+    """Whoever has shown this credential before, if it is still worth something. Raises SignInRequired."""
+    record = await store.credential(credential_id)
+    return await _holder(store, clock, record, record.kind if record is not None else "token")
+
+
 async def _holder(store: Store, clock: Clock, record: CredentialRecord | None, kind: CredentialKind) -> Holder:
-    if record is None or record.kind != kind or not _is_good(record, clock.now()):
+    if record is None or record.kind != kind or not is_good(record, clock.now()):
         raise SignInRequired(WORTHLESS)
     known = await store.person(record.person)
     if known is None or known.disabled_at is not None:
@@ -156,7 +163,8 @@ async def _holder(store: Store, clock: Clock, record: CredentialRecord | None, k
     return Holder(record, known)
 
 
-def _is_good(record: CredentialRecord, now: float) -> bool:
+def is_good(record: CredentialRecord, now: float) -> bool:
+    """Whether a credential lets its person in, if that person may come in at all."""
     is_over = record.expires_at is not None and record.expires_at <= now
     return not is_over and record.used_at is None and record.revoked_at is None
 
@@ -175,7 +183,7 @@ async def revoke(store: Store, clock: Clock, credential_id: str) -> bool:
 async def revoke_sessions(store: Store, clock: Clock, who: str) -> int:
     """End every session of a person; returns how many there were."""
     found = await store.credentials("session", person(who))
-    return sum([await revoke(store, clock, one.id) for one in found if _is_good(one, clock.now())])
+    return sum([await revoke(store, clock, one.id) for one in found if is_good(one, clock.now())])
 
 
 async def use_once(

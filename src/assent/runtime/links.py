@@ -16,6 +16,7 @@ from assent.store import Store
 SIGNER: Final = "decision links"  # the name of the store's secret that signs them
 LIFETIME: Final = "72h"
 DECIDE: Final = "/decide/"  # followed by the signed text
+SHOWN: Final = "/shown/"  # the purpose of stamps
 LOOK: Final = "/approvals/"  # followed by the approval's id: for people who sign in
 USED: Final = "This link was used already. Sign in to see what became of it."
 LONGEST: Final = 4096  # characters of a text that is worth reading
@@ -65,9 +66,20 @@ class DecisionLinks:
             raise LinkRefused("This link has expired. Sign in to decide.")
         return DecisionLink(approval_id=approval_id, person=person, expires_at=expires_at, nonce=nonce)
 
-    def _signature(self, payload: str) -> bytes:
+    def stamp(self, link: DecisionLink) -> str:
+        """When the page of a link is shown, signed: the form on it brings it back."""
+        at = f"{self.clock.now():.3f}"
+        return f"{at}/{_text(self._signature(f'{link.nonce}/{at}', SHOWN))}"
+
+    def shown_at(self, link: DecisionLink, stamp: str) -> float | None:
+        """When the page was shown from which a stamp comes; None for one that is not ours."""
+        at, _, signature = stamp[:LONGEST].partition("/")
+        ours = _text(self._signature(f"{link.nonce}/{at}", SHOWN))
+        return float(at) if hmac.compare_digest(ours.encode(), signature.encode("utf-8", "replace")) else None
+
+    def _signature(self, payload: str, purpose: str = DECIDE) -> bytes:
         # What it signs begins with what it is for, so that no other text under this key passes as a link.
-        return hmac.digest(self.key, f"{DECIDE}{payload}".encode("utf-8", "replace"), "sha256")
+        return hmac.digest(self.key, f"{purpose}{payload}".encode("utf-8", "replace"), "sha256")
 
 
 def _text(data: bytes) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from assent.clock import Clock
 from assent.engine.local import LocalEngine
+from assent.errors import UsageError
 from assent.governance import (
     ApproverStatistics,
     Cast,
@@ -17,10 +18,13 @@ from assent.governance import (
     remind,
     show,
 )
+from assent.governance.approvals import intact_request
 from assent.governance.statistics import statistics
+from assent.governance.verdicts import find
 from assent.notify import Notifier
+from assent.runtime.changes import misfits
 from assent.runtime.people import People
-from assent.store import ApprovalRecord, ApprovalStatus, Store
+from assent.store import ApprovalRecord, ApprovalStatus, Store, Workflow
 
 Said = Literal["approve", "reject", "revoke"]
 
@@ -67,8 +71,11 @@ class Oversight(ABC):
         `changes` approve with other arguments (JSON values by name): the edited action passes every policy again and
         is asked for anew, with this approval counted. `conditions`, as in "amount <= 20000", bound an approval. A
         verdict that does not count (from somebody who is not asked, late, repeated) is kept on record and raised as
-        VerdictRefused, which says why. The execution goes on wherever a worker is.
+        VerdictRefused, which says why. Changes that the function does not take, if it is known here, raise UsageError,
+        and nothing is kept. The execution goes on wherever a worker is.
         """
+        for name, problem in (await self.misfits(approval_id, changes or {})).items():
+            raise UsageError(f"The new value of {name!r} does not fit. {problem}. Give a value of its type.")
         with self._word_was_sent() as engine:
             return await cast(
                 engine.store,
@@ -80,6 +87,19 @@ class Oversight(ABC):
                 changes=changes,
                 conditions=conditions,
             )
+
+    async def misfits(self, approval_id: str, changes: Mapping[str, Any]) -> dict[str, str]:
+        """Why the function behind an approval does not take these new values, by argument.
+
+        Empty if it takes them, or is not known in this process: then its execution finds out, and asks anew.
+        """
+        if not changes:
+            return {}
+        engine = self._local()
+        record = await find(engine.store, approval_id)
+        request, execution = intact_request(record), await engine.execution(record.execution_id)
+        asking = Workflow(execution.name, execution.version)
+        return misfits(engine.programs, request.action, asking, changes) if request is not None else {}
 
     async def decide_all(
         self,

@@ -21,6 +21,7 @@ from assent.engine import (
     LiveExecution,
     Program,
     StepSpec,
+    Tracer,
     Watcher,
     Workflow,
     ambient_engine,
@@ -28,6 +29,7 @@ from assent.engine import (
     nested_identity,
     step_scope,
 )
+from assent.engine.ground import DurableGround
 from assent.engine.local import LocalEngine, WorkerSettings
 from assent.errors import RuntimeRequired, UsageError
 from assent.governance import (
@@ -43,9 +45,10 @@ from assent.governance import (
 from assent.governance.budgets import Amount, decimal_of, millionths
 from assent.notify import Channel, Notifier
 from assent.notify.channel import Link
+from assent.resilience.ground import ambient_ground
 from assent.runtime.attached import policies_of
 from assent.runtime.handle import Handle
-from assent.runtime.links import DecisionLinks
+from assent.runtime.links import LIFETIME, DecisionLinks
 from assent.runtime.oversight import Oversight
 from assent.runtime.programs import Startable, programs_of
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Status, Store
@@ -67,8 +70,8 @@ class Runtime(Oversight):
     of them, whose executions this process can resume; those of `__main__` and of every module from which one was
     started come by themselves. `policies` hold for every governed call that they apply to, before its own; a path is
     that of a policy file, and one that does not load keeps the runtime from opening. `channels` are how people hear of
-    what is asked of them, with a link made of `approval_url`. `watchers` are told of every event, `gates` may veto
-    every step.
+    what is asked of them, with a link made of `approval_url`. `watchers` are told of every event, and a `Tracer`
+    among them follows executions beyond this process; `gates` may veto every step.
     """
 
     url: str = "sqlite:///assent.db"
@@ -78,7 +81,7 @@ class Runtime(Oversight):
     channels: Sequence[Channel] = ()
     workflows: Iterable[Startable | ModuleType] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
-    watchers: Sequence[Watcher] = ()
+    watchers: Sequence[Watcher | Tracer] = ()
     gates: Sequence[Gate] = ()
     settings: WorkerSettings | None = None
     clock: Clock = field(default_factory=SystemClock)
@@ -86,6 +89,7 @@ class Runtime(Oversight):
     poll_url: str = "/api/v1/executions/{execution_id}"
     approval_url: str | None = None  # a template with {approval_id}: where people decide
     web_url: str | None = None  # of the web here, instead: who is asked alone gets a link that decides, see links_on
+    link_lifetime: Duration = LIFETIME  # how long a link that decides is good
     check_replay: bool = False
     _engine: LocalEngine | None = field(default=None, init=False, repr=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
@@ -101,8 +105,9 @@ class Runtime(Oversight):
             store = await stack.enter_async_context(self.store or SqliteStore(self.url))
             settings = replace(self.settings or WorkerSettings(), claims=self.worker)
             notifier = Notifier(store, self.clock, self.channels, link=await self.links_on(store))
-            watchers = (*self.watchers, _nudging(notifier)) if self.channels else tuple(self.watchers)
-            hooks = Hooks(tuple(self.gates), watchers)
+            hooks = self._hooks(notifier)
+            for tracer in hooks.tracers:
+                stack.enter_context(tracer.open())
             engine = LocalEngine(
                 store,
                 self.clock,
@@ -123,12 +128,19 @@ class Runtime(Oversight):
                 engine.register(program)
             stack.enter_context(_ambient(engine, authority))
             # Whoever opens the runtime is not the one for whom its executions run.
-            with acting_as(None):
+            with acting_as(None), hooks.surroundings():
                 await stack.enter_async_context(notifier)
                 await stack.enter_async_context(engine)
             self._engine, self._authority, self._notifier = engine, authority, notifier
             self._stack = stack.pop_all()
         return self
+
+    def _hooks(self, notifier: Notifier) -> Hooks:
+        tracers = [each for each in self.watchers if isinstance(each, Tracer)]
+        watchers = [each for each in self.watchers if not isinstance(each, Tracer)]
+        if self.channels:
+            watchers.append(_nudging(notifier))
+        return Hooks(tuple(self.gates), watchers, tracers)
 
     async def __aexit__(self, *exc: object) -> None:
         self._engine = self._authority = self._notifier = None
@@ -154,7 +166,7 @@ class Runtime(Oversight):
         """
         if self.web_url is None:
             return self.approval_url
-        return (await DecisionLinks.of(store, self.clock, self.web_url)).make
+        return (await DecisionLinks.of(store, self.clock, self.web_url, self.link_lifetime)).make
 
     @property
     def engine(self) -> Engine:
@@ -278,12 +290,14 @@ class Runtime(Oversight):
 
 @contextmanager
 def _ambient(engine: Engine, authority: Authority) -> Iterator[None]:
-    tokens = ambient_engine.set(engine), ambient_authority.set(authority)
+    durable = DurableGround(authority.store, authority.clock)
+    tokens = ambient_engine.set(engine), ambient_authority.set(authority), ambient_ground.set(durable)
     try:
         yield
     finally:
         ambient_engine.reset(tokens[0])
         ambient_authority.reset(tokens[1])
+        ambient_ground.reset(tokens[2])
 
 
 def _nudging(notifier: Notifier) -> Watcher:

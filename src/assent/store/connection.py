@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
+from assent.codec import digest
 from assent.errors import StoreCorrupt, StoreError, StoreUnavailable, StoreVersion, UsageError
 
 Synchronous = Literal["OFF", "NORMAL", "FULL", "EXTRA"]
@@ -166,6 +167,9 @@ def _configure(connection: sqlite3.Connection, location: str, synchronous: Synch
         raise StoreUnavailable(
             f"{location!r} cannot use write-ahead logging (it stays {mode!r}); put it on a local disk."
         )
+    # SQLite's own `lower` knows the plain letters only.
+    connection.create_function("casefold", 1, str.casefold, deterministic=True)
+    connection.create_function("sha256", 1, digest, deterministic=True)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")  # what is erased must not linger in free pages
     connection.execute("PRAGMA temp_store = MEMORY")

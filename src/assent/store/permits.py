@@ -108,7 +108,8 @@ def _refused(commit: Commit, permit: Permit, reason: str, hold: str | None = Non
     return PermitRefused(
         f"The permit {permit.id!r} does not hold: {reason}. Nothing was done; ask for a new approval.",
         execution_id=commit.execution_id,
-        action=next((event.name for event in commit.events if event.name), ""),
+        # Of what was written along with the intent, the events of other ops tell of something else.
+        action=next((event.name for event in commit.events if event.name and event.op == commit.events[-1].op), ""),
         reason=reason,
         hold=hold,
     )

@@ -64,6 +64,7 @@ class ExecutionRecord:
     digest: str  # of name and canonical arguments; tells whether a repeated start is the same call
     requester: str | None = None  # JSON of the principal for whom it runs
     parent_id: str | None = None  # the execution that started it
+    traceparent: str | None = None  # W3C trace context of whoever started it, if it was traced
     created_at: float
     status: Status = Status.PENDING
     updated_at: float

@@ -35,7 +35,22 @@ CREATE TABLE approvals_2 (
     expires_at   REAL,
     decided_at   REAL,
     channels     TEXT,
-    used_by      TEXT
+    used_by      TEXT,
+    -- When those who may decide now are first reminded, and when they are to be seen to have let it wait for too long.
+    reminded_at  REAL GENERATED ALWAYS AS (
+        CASE WHEN json_valid(request) THEN round(
+            coalesce(CAST(request ->> '$.escalated_at' AS REAL), created_at)
+            + CAST(request ->> '$.reminders[0]' AS REAL), 3
+        ) END
+    ) STORED,
+    overdue_at   REAL GENERATED ALWAYS AS (
+        CASE WHEN json_valid(request) THEN min(
+            coalesce(reminded_at, 9e99),
+            coalesce(CAST(request ->> '$.escalated_at' AS REAL), created_at) + coalesce(
+                0.75 * (expires_at - coalesce(CAST(request ->> '$.escalated_at' AS REAL), created_at)), 86400.0
+            )
+        ) END
+    ) STORED
 ) STRICT;
 INSERT INTO approvals_2 (id, execution_id, request, digest, status, version, created_at, expires_at, decided_at)
     SELECT id, execution_id, request, digest, status, version, created_at, expires_at, decided_at
@@ -44,6 +59,12 @@ DROP TABLE approvals;
 ALTER TABLE approvals_2 RENAME TO approvals;
 CREATE INDEX approvals_of ON approvals (execution_id);
 CREATE INDEX approvals_oldest ON approvals (status, created_at);
+
+-- What waits for too long is found without reading what else is pending.
+CREATE INDEX approvals_waiting ON approvals (created_at, overdue_at, expires_at) WHERE status = 'pending';
+
+-- Evaluations that came out as denials are few, and are counted. The text is looked for before it is parsed.
+CREATE INDEX journal_denials ON journal (at) WHERE type = 'policy.evaluated' AND instr(value, '"deny"') > 0;
 
 -- Only mandates are in it: every governed action asks for those that are in force, and most stores have none.
 CREATE INDEX approvals_mandates ON approvals (request ->> '$.action', request ->> '$.terms.until')
@@ -56,6 +77,9 @@ UPDATE approvals SET used_by = used.permit FROM (
     WHERE journal.type = 'permit.consumed'
     GROUP BY asked.value
 ) AS used WHERE approvals.id = used.approval_id;
+
+-- In which trace of its caller's an execution was started.
+ALTER TABLE executions ADD COLUMN traceparent TEXT;
 
 ALTER TABLE verdicts ADD COLUMN seat TEXT NOT NULL DEFAULT '';
 ALTER TABLE verdicts ADD COLUMN changes TEXT;
@@ -139,3 +163,21 @@ CREATE TABLE secrets (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT;
+
+-- Small texts that belong to no execution, by shelf and key. `seq` tells the order in which they were last
+-- written, `size` the bytes of `text`.
+CREATE TABLE cells (
+    seq        INTEGER PRIMARY KEY,
+    shelf      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    text       TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    written_at REAL NOT NULL,
+    expires_at REAL,
+    size       INTEGER NOT NULL,
+    UNIQUE (shelf, key)
+) STRICT;
+
+-- The last written of a shelf, and how much there is on it, without a look at the texts.
+CREATE INDEX cells_written ON cells (shelf, seq, size);
+CREATE INDEX cells_expiring ON cells (expires_at) WHERE expires_at IS NOT NULL;

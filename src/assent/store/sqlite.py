@@ -1,7 +1,7 @@
 """The store on one SQLite file, shared by the processes of one machine: executions, journals, inboxes, approvals.
 
-People, credentials, holds and notices have modules of their own, which it inherits, as it does the file that all of
-them are in.
+People, credentials, holds, notices and cells have modules of their own, which it inherits, as it does the file that
+all of them are in.
 """
 
 # ruff: noqa: S608 - only our own words are put together to statements; values are bound
@@ -15,6 +15,7 @@ from assent.codec import to_json
 from assent.errors import StoreCorrupt, UsageError
 from assent.store import rows
 from assent.store.buckets import nanoseconds, take_token
+from assent.store.cells import EXPIRED, SqliteShelf
 from assent.store.commits import write_commit
 from assent.store.decisions import write_decision
 from assent.store.holds import SqliteLedger
@@ -36,23 +37,20 @@ from assent.store.records import (
     WorkerRecord,
     Workflow,
 )
+from assent.store.waiting import APPROVALS, ASKED_OF, PLACE, SqliteQuestions
 from assent.store.writer import Transaction
 
 EXECUTIONS = rows.select(rows.EXECUTION, "executions")
-APPROVALS = rows.select(rows.APPROVAL, "approvals")
 MESSAGES = rows.select(rows.MESSAGE, "inbox")
-ASKED_OF = (
-    "EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(request) THEN request END, '$.approvers') AS asked"
-    " WHERE lower(asked.value) IN (SELECT lower(value) FROM json_each(?)))"
-)
-PLACE = "(SELECT created_at, rowid FROM approvals WHERE id = ?)"
 EVENTS = rows.select(rows.EVENT, "journal")
 # Its words are those of the partial index `executions_due`.
 FREE = "name = ? AND version = ? AND owner IS NULL AND wake_at IS NOT NULL"
 CLAIM = "UPDATE executions SET owner = ?, status = 'running', wake_at = NULL WHERE id = ?"
 
 
-class SqliteStore(SqliteCredentials, SqliteDirectory, SqliteLedger, SqliteOutbox, SqliteRetention):
+class SqliteStore(
+    SqliteCredentials, SqliteDirectory, SqliteLedger, SqliteOutbox, SqliteQuestions, SqliteRetention, SqliteShelf
+):
     """Keeps everything in the file that `url` names; `sqlite://` keeps it in memory, for as long as the store is open.
 
     `synchronous` is SQLite's own word for what survives a power cut; below FULL the last commits may not. A file that
@@ -83,6 +81,7 @@ class SqliteStore(SqliteCredentials, SqliteDirectory, SqliteLedger, SqliteOutbox
     async def take_over(self, now: float) -> int:
         def work(transaction: Transaction) -> int:
             transaction.execute("DELETE FROM buckets WHERE full_at < ?", (nanoseconds(now),))
+            transaction.execute(EXPIRED, (now,))
             return _end_leases("expires_at < ?", now, transaction)
 
         return await self._writer.put(work)

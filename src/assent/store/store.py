@@ -8,6 +8,7 @@ from assent.store.credentials import Credentials
 from assent.store.directory import Directory
 from assent.store.ledger import Ledger
 from assent.store.outbox import Outbox
+from assent.store.questions import Questions
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -21,9 +22,10 @@ from assent.store.records import (
     Workflow,
 )
 from assent.store.retention import Retention
+from assent.store.shelf import Shelf
 
 
-class Store(Credentials, Directory, Ledger, Outbox, Retention, Protocol):
+class Store(Credentials, Directory, Ledger, Outbox, Questions, Retention, Shelf, Protocol):
     """Keeps executions, their journals and their approvals, and all that governance knows.
 
     `tests/conformance/store_suite.py` states its behaviour.
@@ -51,7 +53,10 @@ class Store(Credentials, Directory, Ledger, Outbox, Retention, Protocol):
         ...
 
     async def take_over(self, now: float) -> int:
-        """End the leases that expired before `now` and free their executions, due at once; return how many of these."""
+        """End the leases that expired before `now` and free their executions, due at once; return how many of these.
+
+        What has expired on shelves goes with them.
+        """
         ...
 
     async def workers(self) -> list[WorkerRecord]: ...

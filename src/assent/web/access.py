@@ -46,17 +46,21 @@ def identity_for(
     record: PersonRecord, via: Via, *, credential: str, scopes: frozenset[str] = frozenset({EVERYTHING}), csrf: str = ""
 ) -> Identity:
     """The identity of a person of the store."""
-    named = record.access.upper() in Access.__members__
     return Identity(
         person=record.id,
         name=record.name or record.id,
-        access=Access[record.access.upper()] if named else Access.APPROVER,
+        access=access_of(record),
         via=via,
         scopes=scopes,
         csrf=csrf,
-        sees_all=named,
+        sees_all=bool(record.access),
         credential=credential,
     )
+
+
+def access_of(record: PersonRecord) -> Access:
+    """The access of a person of the store; who has none may decide what is asked of them."""
+    return Access[record.access.upper()] if record.access else Access.APPROVER
 
 
 def identity_of(request: HTTPConnection) -> Identity:

@@ -63,8 +63,9 @@ class EventShown(Told):
     value: Any = None
 
     @classmethod
-    def of(cls, event: Event, *, whole: bool = True) -> Self:
-        """With `whole` off, without arguments and value."""
+    def of(cls, event: Event, *, whole: bool = True, traces: bool = True) -> Self:
+        """With `whole` off, without arguments and value; with `traces` off, without the tracebacks of errors."""
+        value = data_of(event.value) if whole else None
         return cls(
             seq=event.seq,
             execution_id=event.execution_id,
@@ -75,8 +76,16 @@ class EventShown(Told):
             attempt=event.attempt,
             started_at=at(event.started_at),
             arguments=data_of(event.arguments) if whole else None,
-            value=data_of(event.value) if whole else None,
+            value=value if traces else without_traceback(value),
         )
+
+
+class StreamedEvent(Told):
+    """One event of a stream of server-sent events."""
+
+    id: str | None = Field(None, description="Its `seq`, for Last-Event-ID.")
+    event: str | None = Field(None, description="`end`: the last one. Else an event of a journal.")
+    data: str = Field(description="The event as JSON, as a journal lists it.")
 
 
 class Events(Told):
@@ -146,13 +155,13 @@ class ExecutionWhole(ExecutionShown):
         return cls(
             **{**_head_of(record), "arguments": data_of(started or record.arguments)},
             result=value if is_done else None,
-            error=None if is_done else _shown_error(value),
+            error=None if is_done else without_traceback(value),
             approvals=list(asked),
         )
 
 
-def _shown_error(value: Any) -> Any:
-    # The traceback tells of the server; the journal has it, for those who may read that.
+def without_traceback(value: Any) -> Any:
+    """An error as whoever asked for an execution may see it: its traceback tells of the server."""
     return {name: each for name, each in value.items() if name != "traceback"} if isinstance(value, dict) else value
 
 

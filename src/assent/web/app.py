@@ -34,6 +34,7 @@ from assent.web import (
     policies_pages,
     sign_in,
     slack,
+    tokens_api,
 )
 from assent.web.desk import Desk
 from assent.web.guards import guarded, guards_of
@@ -42,6 +43,8 @@ from assent.web.problems import Problem, answer_http_exception
 from assent.web.routing import Handler, Route
 from assent.web.settings import WebSettings
 
+EXECUTION: Final = "{execution_id}"
+ANY_EXECUTION: Final = "{execution_id:path}"
 # Matched in this order.
 ALL_ROUTES: Final[Sequence[Route]] = (
     *health.ROUTES,
@@ -52,6 +55,7 @@ ALL_ROUTES: Final[Sequence[Route]] = (
     *approvals_api.ROUTES,
     *governance_api.ROUTES,
     *people_api.ROUTES,
+    *tokens_api.ROUTES,
     *sign_in.ROUTES,
     *oidc.ROUTES,
     *links.ROUTES,
@@ -78,7 +82,7 @@ def create_app(
     settings = settings or WebSettings()
     routes = (*ALL_ROUTES, *extra_routes)
     app = Starlette(
-        routes=[StarletteRoute(path, Crossing(handlers)) for path, handlers in _by_path(routes).items()],
+        routes=_crossings(routes),
         middleware=guards_of(settings),
         exception_handlers={HTTPException: answer_http_exception},
     )
@@ -89,10 +93,16 @@ def create_app(
     return app
 
 
+def _crossings(routes: Iterable[Route]) -> list[StarletteRoute]:
+    """One for each path. Programs may choose ids with slashes, so what ends with such an id is looked at last."""
+    found = sorted(_by_path(routes).items(), key=lambda each: each[0].endswith(EXECUTION))
+    return [StarletteRoute(path.replace(EXECUTION, ANY_EXECUTION), Crossing(handlers)) for path, handlers in found]
+
+
 def _by_path(routes: Iterable[Route]) -> dict[str, Mapping[str, Handler]]:
     found: dict[str, dict[str, Handler]] = {}
     for route in routes:
-        found.setdefault(route.path, {})[route.method] = guarded(route)
+        found.setdefault(route.path, {}).setdefault(route.method, guarded(route))
     return {path: MappingProxyType(handlers) for path, handlers in found.items()}
 
 

@@ -30,6 +30,7 @@ from assent.web.routing import Route
 
 ARGUMENT: Final = "argument."  # how the fields of an edit begin
 OTHERS: Final = 6  # requests for the same action that are shown beside
+MISFIT: Final = "Nothing was decided: what you changed does not fit. See below."
 DONE: Final = MappingProxyType({"approve": "Approved.", "reject": "Rejected.", "revoke": "Taken back."})
 
 
@@ -49,6 +50,7 @@ class Filled:
 
     error: str = ""
     values: Mapping[str, str] = default(default_factory=dict)
+    problems: Mapping[str, str] = default(default_factory=dict)  # of new values, by argument
 
 
 async def show_approval(request: Request) -> Response:
@@ -65,6 +67,9 @@ async def give_verdict(request: Request) -> Response:
     form = await request.form()
     try:
         decision, changes, conditions = said_in(form, asked.request)
+        problems = await desk.runtime.misfits(asked.record.id, changes or {})
+        if problems:
+            return await _page(request, asked, Filled(MISFIT, texts(form), problems), 422)
         await desk.runtime.decide(
             asked.record.id,
             approver=identity.person,

@@ -1,12 +1,11 @@
 """`/api/v1/approvals`: what is asked of people, and their verdicts, on one approval or on many."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assent.errors import ApprovalNotFound
-from assent.governance import Cast
 from assent.governance.asked import Asked
 from assent.web import inbox
 from assent.web.access import Access, Identity, identity_of
@@ -15,8 +14,8 @@ from assent.web.desk import Desk, desk_of
 from assent.web.governance_answers import Approvals, ApprovalShown, Outcome, Outcomes, Reminded
 from assent.web.paging import answer_page
 from assent.web.problems import invalid
-from assent.web.reading import ApprovalsWanted, Page, approval, approvals, see
-from assent.web.routing import Route
+from assent.web.reading import ApprovalsWanted, Page, approval, approvals, cast_all, see
+from assent.web.routing import Onward, Route
 from assent.web.schemas import ApprovalFilter, Verdict, Verdicts
 
 PATH: Final = "/api/v1/approvals"
@@ -69,6 +68,7 @@ async def decide(request: Request) -> Response:
     await approval(desk, identity, approval_id)
     if said.changes is not None and (said.decision != "approve" or said.conditions):
         raise invalid('Changes go with an approval and without conditions: decision="approve" and no conditions.')
+    await _check(desk, approval_id, said.changes or {})
     await desk.runtime.decide(
         approval_id,
         approver=identity.person,
@@ -80,24 +80,21 @@ async def decide(request: Request) -> Response:
     return answer(ApprovalShown.of(await approval(desk, identity, approval_id)))
 
 
+async def _check(desk: Desk, approval_id: str, changes: Mapping[str, Any]) -> None:
+    """Raise Problem for new values that the function does not take."""
+    found = await desk.runtime.misfits(approval_id, changes)
+    if found:
+        words = "; ".join(f"{name}: {problem}" for name, problem in found.items())
+        errors = [{"at": f"changes.{name}", "problem": problem} for name, problem in found.items()]
+        raise invalid(f"The changes do not fit. {words}.", errors)
+
+
 async def decide_all(request: Request) -> Response:
     """Give one verdict on several approvals; one that does not count stops none of the others."""
-    desk, identity = desk_of(request), identity_of(request)
     said = await body_of(request, Verdicts)
-    done: list[Cast] = []
-    for approval_id in dict.fromkeys(said.approval_ids):
-        try:
-            await approval(desk, identity, approval_id)
-        except ApprovalNotFound as error:  # or none of their business, which is all that they learn
-            done.append(Cast(approval_id, refusal=str(error)))
-            continue
-        done += await desk.runtime.decide_all(
-            [approval_id],
-            approver=identity.person,
-            decision=said.decision,
-            reason=said.reason,
-            conditions=said.conditions,
-        )
+    done = await cast_all(
+        desk_of(request), identity_of(request), said.approval_ids, said.decision, said.reason, said.conditions
+    )
     return answer(Outcomes(items=[Outcome.of(one) for one in done]))
 
 
@@ -119,6 +116,7 @@ ROUTES: Final = (
         summary="What is asked of people",
         query=ApprovalFilter,
         answers={200: Approvals},
+        onward=[Onward("show_approval", "approval_id", "$response.body#/items/0/id")],
         own=True,
     ),
     Route(
@@ -130,6 +128,11 @@ ROUTES: Final = (
         name="show_approval",
         summary="One approval, with what was said on it",
         answers={200: ApprovalShown},
+        onward=[
+            Onward("decide_approval", "approval_id", "$response.body#/id"),
+            Onward("remind_approvers", "approval_id", "$response.body#/id"),
+            Onward("show_execution", "execution_id", "$response.body#/execution_id"),
+        ],
         own=True,
         has_etag=True,
     ),
@@ -143,6 +146,10 @@ ROUTES: Final = (
         summary="Approve, reject, or take back what you said",
         body=Verdict,
         answers={200: ApprovalShown},
+        onward=[
+            Onward("show_approval", "approval_id", "$response.body#/id"),
+            Onward("show_execution", "execution_id", "$response.body#/execution_id"),
+        ],
         own=True,
     ),
     Route(

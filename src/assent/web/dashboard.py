@@ -12,15 +12,13 @@ from urllib.parse import unquote
 from assent.governance import ApproverStatistics, roster_of
 from assent.governance.budgets import decimal_of
 from assent.governance.statistics import statistics_of
-from assent.store import ApprovalRecord, ApprovalStatus, VerdictRecord
+from assent.store import ApprovalRecord, ApprovalStatus, Event, VerdictRecord
 from assent.web.answers import data_of
 from assent.web.charts import Column, Lying, Part, columns, parts, ranked
 from assent.web.desk import Desk
 
 LATEST: Final = 1_000  # approvals that are read: enough for the figures, and quick in a store of any size
-PAGE: Final = 2_000  # events that are read at once
-MOST_PAGES: Final = 20
-FAR_BACK: Final = 400_000  # places in the store in which denials are looked for
+MOST_DENIALS: Final = 5_000  # the newest ones are counted, which says enough of any time
 FEW: Final = 3  # verdicts: fewer say nothing of somebody's habits
 HASTY: Final = 0.5  # share of verdicts within three seconds from which on it looks like a rubber stamp
 LONG_STREAK: Final = 25
@@ -73,6 +71,7 @@ class Figures:
     rate: float | None  # share of approvals among approvals and rejections
     denials: Sequence[Lying]
     denied: int
+    denied_since: float | None  # Unix seconds: there are more denials than are counted, and those before are not
     budgets: Sequence[Lying]
     stamps: Sequence[Stamp]
     executions: Mapping[str, int]
@@ -92,7 +91,8 @@ async def figures_of(desk: Desk, since: float) -> Figures:
     waits = [(one.decided_at or now) - one.created_at for one in decided]
     fates = Counter(one.status for one in recent)
     yes, no = fates[ApprovalStatus.GRANTED] + fates[ApprovalStatus.AMENDED], fates[ApprovalStatus.REJECTED]
-    denials = await _denials(desk, since)
+    denials = await store.denials(since, MOST_DENIALS)
+    denying = Counter(policy for one in denials for policy in _denying(one))
     return Figures(
         waiting=len(pending),
         oldest=min((one.created_at for one in pending), default=None),
@@ -102,8 +102,9 @@ async def figures_of(desk: Desk, since: float) -> Figures:
         times=columns(_sorted_in(waits, TIMES), {}),
         fates=parts((label, fates[status], tone) for status, label, tone in FATES),
         rate=yes / (yes + no) if yes + no else None,
-        denials=ranked(denials.most_common(), "bad"),
-        denied=denials.total(),
+        denials=ranked(denying.most_common(), "bad"),
+        denied=denying.total(),
+        denied_since=denials[-1].at if len(denials) == MOST_DENIALS else None,
         budgets=await _budgets(desk, now),
         stamps=await _stamps(desk, [*recent, *pending], verdicts, since),
         executions=(await store.counts()).get("executions", {}),
@@ -123,24 +124,10 @@ def _sorted_in(values: Sequence[float], bounds: Mapping[str, float]) -> dict[str
     return found
 
 
-async def _denials(desk: Desk, since: float) -> Counter[str]:
-    """How often each policy denied. Only the youngest part of a very large store is looked through."""
-    found: Counter[str] = Counter()
-    after = max(0, await desk.store.last_seq() - FAR_BACK)
-    for _ in range(MOST_PAGES):
-        page = await desk.store.events(after, "policy.evaluated", PAGE)
-        for event in page:
-            if event.at >= since and '"deny"' in (event.value or ""):
-                found.update(_denying(event.value))
-        if len(page) < PAGE:
-            break
-        after = page[-1].seq
-    return found
-
-
-def _denying(text: str | None) -> list[str]:
-    facts = data_of(text)
-    decisions = facts.get("decisions") if isinstance(facts, dict) and facts.get("outcome") == "deny" else None
+def _denying(denial: Event) -> list[str]:
+    """The policies that denied an action."""
+    facts = data_of(denial.value)
+    decisions = facts.get("decisions") if isinstance(facts, dict) else None
     return [
         str(one.get("policy"))
         for one in decisions or ()

@@ -2,7 +2,8 @@
 
 Each event bears its `seq` as its id, so that a browser that comes back names the last one it has seen. Other processes
 write to the store as well and tell nobody, so each stream asks for what is new a few times a second, which is one look
-into an index. A stream ends by itself after some minutes: the client comes back, and is asked anew who it is.
+into an index. A stream ends by itself after some minutes, and soon after its listener may no longer hear it: the
+client comes back, and is asked anew who it is.
 """
 
 import asyncio
@@ -15,10 +16,11 @@ from starlette.responses import Response, StreamingResponse
 
 from assent.codec import from_json
 from assent.engine.texts import filled_in
-from assent.errors import ApprovalNotFound
+from assent.errors import ApprovalNotFound, SignInRequired
+from assent.runtime.credentials import holder_of
 from assent.store import Event
-from assent.web.access import Access, Identity, identity_of
-from assent.web.answers import EventShown
+from assent.web.access import Access, Identity, identity_for, identity_of
+from assent.web.answers import EventShown, StreamedEvent
 from assent.web.bodies import query_of, written
 from assent.web.desk import Desk, desk_of
 from assent.web.problems import Problem, invalid
@@ -28,7 +30,7 @@ from assent.web.schemas import StreamFilter
 
 EVENT_STREAM: Final = "text/event-stream"
 BATCH: Final = 200
-STREAM_SECONDS: Final = 600.0  # a session that was revoked meanwhile hears so much longer at most
+STREAM_SECONDS: Final = 600.0
 APPROVALS: Final = "policy.approval."
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies pass on each event at once
 END: Final = b"event: end\ndata: {}\n\n"
@@ -48,7 +50,7 @@ async def stream_all(request: Request) -> Response:
         return await desk.store.events(after=seq, type=wanted.type, limit=BATCH)
 
     start = await desk.store.last_seq() if after is None else after
-    return _answer(desk, Stream(desk, identity, read, start, is_whole=False))
+    return _answer(request, Stream(desk, identity, read, start, is_whole=False, follows=wanted.follow))
 
 
 async def stream_one(request: Request) -> Response:
@@ -62,7 +64,7 @@ async def stream_one(request: Request) -> Response:
 
     if record.status.is_final and not await read(start):
         return Response(status_code=204)
-    return _answer(desk, Stream(desk, identity, read, start, execution_id=record.id))
+    return _answer(request, Stream(desk, identity, read, start, execution_id=record.id, follows=wanted.follow))
 
 
 def _after(request: Request, wanted: StreamFilter) -> int | None:
@@ -74,7 +76,10 @@ def _after(request: Request, wanted: StreamFilter) -> int | None:
     return int(last)
 
 
-def _answer(desk: Desk, stream: "Stream") -> Response:
+def _answer(request: Request, stream: "Stream") -> Response:
+    desk = stream.desk
+    if request.method == "HEAD":  # whose answer has no body that could end
+        return Response(media_type=EVENT_STREAM, headers=HEADERS)
     if desk.streams.is_full(desk.settings.streams):
         raise Problem(
             503, "too-many-streams", "Too many streams are open. Come back later.", headers={"Retry-After": "5"}
@@ -92,6 +97,7 @@ class Stream:
     start: int
     execution_id: str | None = None  # it ends when this one does
     is_whole: bool = True  # with arguments and values
+    follows: bool = True  # what is still to come; else it ends with what there is
 
     async def texts(self) -> AsyncIterator[bytes]:
         """The stream as it is sent."""
@@ -101,24 +107,37 @@ class Stream:
                 yield text
 
     async def _texts(self) -> AsyncIterator[bytes]:
-        time = asyncio.get_running_loop().time
-        seq, said, end = self.start, time(), time() + STREAM_SECONDS
+        settings, time = self.desk.settings, asyncio.get_running_loop().time
+        seq, said, admitted, end = self.start, time(), time(), time() + STREAM_SECONDS
         while time() < end:
-            has_ended = await self._has_ended()  # asked first, so that its last event is not missed
+            if time() - admitted >= settings.admit_seconds:
+                if not await self._may_listen():
+                    return
+                admitted = time()
+            is_last = await self._has_ended() or not self.follows  # asked first, so that its last event is not missed
             found = await self.read(seq)
             for event in found:
                 seq = event.seq
                 if await self._may_see(event):
                     said = time()
                     yield self._text(event)
-            if has_ended and not found:
+            if is_last and not found:
                 yield END
                 return
-            if time() - said >= self.desk.settings.heartbeat_seconds:
+            if time() - said >= settings.heartbeat_seconds:
                 said = time()
                 yield ALIVE
-            if len(found) < BATCH and not has_ended:
-                await asyncio.sleep(self.desk.settings.poll_seconds)
+            if len(found) < BATCH and not is_last:
+                await asyncio.sleep(settings.poll_seconds)
+
+    async def _may_listen(self) -> bool:
+        """Whether what the listener has shown still lets them in, to the same things as before."""
+        try:
+            holder = await holder_of(self.desk.store, self.desk.clock, self.identity.credential)
+        except SignInRequired:
+            return False
+        now = identity_for(holder.person, self.identity.via, credential=holder.record.id)
+        return (now.access, now.sees_all) == (self.identity.access, self.identity.sees_all)
 
     async def _has_ended(self) -> bool:
         if self.execution_id is None:
@@ -127,7 +146,8 @@ class Stream:
 
     def _text(self, event: Event) -> bytes:
         # JSON has no line break of its own, so one line of data holds all of it.
-        return b"id: %d\ndata: %b\n\n" % (event.seq, written(EventShown.of(event, whole=self.is_whole)))
+        shown = EventShown.of(event, whole=self.is_whole, traces=self.identity.sees_all)
+        return b"id: %d\ndata: %b\n\n" % (event.seq, written(shown))
 
     async def _may_see(self, event: Event) -> bool:
         """Those who do not see everything are told of approvals that are their business."""
@@ -153,7 +173,7 @@ ROUTES: Final = (
         name="stream_events",
         summary="What happens, as server-sent events",
         query=StreamFilter,
-        answers={200: None},
+        answers={200: StreamedEvent},
         media_type=EVENT_STREAM,
         own=True,
     ),
@@ -166,7 +186,7 @@ ROUTES: Final = (
         name="stream_execution",
         summary="One journal to its end, as server-sent events",
         query=StreamFilter,
-        answers={200: None, 204: None},
+        answers={200: StreamedEvent, 204: None},
         media_type=EVENT_STREAM,
         own=True,
     ),

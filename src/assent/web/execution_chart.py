@@ -7,7 +7,7 @@ without a script.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -21,6 +21,7 @@ MOST_CUT: Final = 50.0  # percent of the width for all cuts together
 ONE_CUT: Final = 24.0
 APART: Final = 11.0  # percent between two ticks
 LEAST: Final = 0.35  # percent of the shortest stretch, so that it is seen
+LETTER: Final = 2.2  # percent of the width that a letter of the axis takes on a phone
 MOST_POINTS: Final = 600
 STEPS: Final = (1, 2, 5)
 UNITS: Final = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36000.0, 86400.0, 864000.0)
@@ -45,6 +46,16 @@ class Tick:
     text: str
     is_start: bool
     is_minor: bool = False
+
+    @property
+    def width(self) -> float:
+        """What its text takes on a phone, in percent."""
+        return len(self.text) * LETTER
+
+    @property
+    def is_late(self) -> bool:
+        """Whether on a phone its text would be cut at the end of the chart, and so ends there."""
+        return self.left + self.width > 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +147,7 @@ class Axis:
     def marks(self, marks: Iterable[Mark]) -> list[Placed]:
         return [Placed(self.at(mark.at), mark) for mark in marks]
 
-    def ticks(self) -> list[Tick]:
+    def ticks(self) -> Sequence[Tick]:
         """The time of day where a run begins, and then how much later it is."""
         found: list[Tick] = []
         before = self._starts[0]
@@ -146,7 +157,7 @@ class Axis:
                 found.append(Tick(left, _time_of_day(start, before), is_start=True))
                 before = start
             found += self._between(start, end, width)
-        return found
+        return _kept_apart(found)
 
     def _between(self, start: float, end: float, width: float) -> list[Tick]:
         size = _nice((end - start) * APART / width) if width > 0 else 0.0
@@ -160,6 +171,16 @@ class Axis:
     def _runs(self) -> list[tuple[float, float]]:
         """The stretches between cuts, joined."""
         return _joined([(one.start, one.end) for one in self.stretches if not one.is_cut])
+
+
+def _kept_apart(ticks: Sequence[Tick]) -> Sequence[Tick]:
+    """The ticks; beside a late one, those whose text would run into its own are minor ones."""
+    late = [tick for tick in ticks if tick.is_late and not tick.is_minor]
+    kept = next((tick for tick in late if tick.is_start), late[0] if late else None)
+    if kept is None:
+        return ticks
+    free = 100.0 - kept.width
+    return [one if one is kept else replace(one, is_minor=one.is_minor or one.left + one.width > free) for one in ticks]
 
 
 def _stretches(begin: float, end: float, points: Iterable[float], busy: Sequence[tuple[float, float]]) -> list[Stretch]:

@@ -1,5 +1,6 @@
 """`/api/v1/executions`: started by name, listed, shown; and word to them from outside."""
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -28,11 +29,20 @@ from assent.web.bodies import answer, answer_tagged, body_of, headers_of, query_
 from assent.web.desk import Desk, desk_of
 from assent.web.paging import answer_page
 from assent.web.problems import Problem, invalid
-from assent.web.reading import execution_head, executions, told_of
-from assent.web.routing import Route
-from assent.web.schemas import Cancel, EventFilter, ExecutionFilter, Resolve, Signal, Start, StartHeaders
+from assent.web.reading import Told, execution_head, executions, told_of
+from assent.web.routing import Onward, Route
+from assent.web.schemas import Cancel, EventFilter, ExecutionFilter, Resolve, Signal, Start, StartHeaders, StartQuery
 
 PATH: Final = "/api/v1/executions"
+# What can be asked of an execution.
+ABOUT: Final = (
+    "show_execution",
+    "list_events",
+    "stream_execution",
+    "signal_execution",
+    "cancel_execution",
+    "resolve_execution",
+)
 RESERVED: Final = ("approval:", "child:")  # names of signals by which executions hear of verdicts and of children
 
 
@@ -50,8 +60,9 @@ def _workflow(program: Program) -> WorkflowShown:
 
 
 async def start(request: Request) -> Response:
-    """Start an execution for whoever asks; with an Idempotency-Key, once."""
+    """Start an execution for whoever asks; with an Idempotency-Key, once. With `wait`, its end is waited for."""
     desk, identity = desk_of(request), identity_of(request)
+    wait = query_of(request, StartQuery).wait
     key = headers_of(request, StartHeaders).idempotency_key
     wanted = await body_of(request, Start)
     program = _program(desk, wanted)
@@ -65,7 +76,12 @@ async def start(request: Request) -> Response:
     except ExecutionConflict as error:
         detail = f"The Idempotency-Key {key!r} was used for another call. Use a new one."
         raise Problem(422, "idempotency-key-reused", detail) from error
-    return _started(record)
+    if not wait:
+        return _started(record)
+    # Whatever it raised is told with its record.
+    await asyncio.gather(desk.engine.result(record.id, timeout=wait), return_exceptions=True)
+    told = await told_of(desk, identity, record.id)
+    return answer(_whole(told)) if told.record.status.is_final else _started(told.record)
 
 
 def _id_of(person: str, key: str) -> str:
@@ -119,18 +135,23 @@ async def list_executions(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """One execution, with its result or error: where a caller polls."""
     told = await told_of(desk_of(request), identity_of(request), request.path_params["execution_id"])
-    approvals = [one.record.id for one in told.asked]
-    return answer_tagged(request, ExecutionWhole.whole(told.record, told.events, told.ending, approvals))
+    return answer_tagged(request, _whole(told))
+
+
+def _whole(told: Told) -> ExecutionWhole:
+    return ExecutionWhole.whole(told.record, told.events, told.ending, [one.record.id for one in told.asked])
 
 
 async def list_events(request: Request) -> Response:
     """A page of its journal, with large values filled in."""
-    desk, wanted = desk_of(request), query_of(request, EventFilter)
-    record = await execution_head(desk, identity_of(request), request.path_params["execution_id"])
+    desk, identity, wanted = desk_of(request), identity_of(request), query_of(request, EventFilter)
+    record = await execution_head(desk, identity, request.path_params["execution_id"])
     found = await desk.store.journal(record.id, after=wanted.after)
     items: list[Event] = await filled_in(desk.store, found[: wanted.limit])
     last = items[-1].seq if len(found) > wanted.limit else None
-    return answer_page(request, Events(items=[EventShown.of(one) for one in items], next=last), last, "after")
+    return answer_page(
+        request, Events(items=[EventShown.of(one, traces=identity.sees_all) for one in items], next=last), last, "after"
+    )
 
 
 # Word from outside
@@ -184,8 +205,10 @@ ROUTES: Final = (
         name="start_execution",
         summary="Start an execution by the name of its workflow or governed function",
         body=Start,
+        query=StartQuery,
         headers=StartHeaders,
-        answers={202: Started},
+        answers={200: ExecutionWhole, 202: Started},
+        onward=[Onward(name, "execution_id", "$response.body#/id") for name in ABOUT],
     ),
     Route(
         method="GET",
@@ -197,6 +220,7 @@ ROUTES: Final = (
         summary="Executions, newest first",
         query=ExecutionFilter,
         answers={200: Executions},
+        onward=[Onward("show_execution", "execution_id", "$response.body#/items/0/id")],
     ),
     Route(
         method="GET",
@@ -207,6 +231,10 @@ ROUTES: Final = (
         name="show_execution",
         summary="One execution, with its result or error",
         answers={200: ExecutionWhole},
+        onward=[
+            Onward("show_approval", "approval_id", "$response.body#/approvals/0"),
+            *[Onward(name, "execution_id", "$response.body#/id") for name in ABOUT[1:]],
+        ],
         own=True,
         has_etag=True,
     ),

@@ -1,32 +1,28 @@
 """`/api/v1`: the policies in force, what they say of an action, mandates, and how approvers decide."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from assent.errors import CodecError
 from assent.governance import (
-    Action,
     ApprovalRequest,
     Decision,
-    Facts,
     MandateOptions,
     MandateTerms,
     Policy,
     Principal,
     acting_as,
-    evaluate_all,
     roster_of,
 )
-from assent.governance.selection import selected
-from assent.store import Drawn
 from assent.web.access import Access, identity_of
 from assent.web.answers import Started
 from assent.web.bodies import answer, body_of, query_of
-from assent.web.desk import Desk, desk_of
+from assent.web.desk import desk_of
 from assent.web.executions_api import PATH as EXECUTIONS
+from assent.web.explaining import explain
 from assent.web.governance_answers import (
     DecisionShown,
     ExplanationShown,
@@ -37,8 +33,9 @@ from assent.web.governance_answers import (
 )
 from assent.web.paging import answer_page
 from assent.web.people_answers import Statistics, StatisticsShown
+from assent.web.problems import invalid
 from assent.web.reading import page_of
-from assent.web.routing import Route
+from assent.web.routing import Onward, Route
 from assent.web.schemas import ActionToExplain, MandateFilter, MandateToAsk, StatisticsFilter
 
 # Policies
@@ -65,33 +62,24 @@ def _policy(policy: Policy) -> PolicyShown:
     )
 
 
-async def explain(request: Request) -> Response:
-    """Ask the policies in force about an action. Every limit has room, and nothing is counted, drawn or asked."""
+async def explain_action(request: Request) -> Response:
+    """Ask the policies about an action. Every limit has room, and nothing is counted, drawn or asked."""
     desk, wanted = desk_of(request), await body_of(request, ActionToExplain)
-    action = Action(
-        name=wanted.name,
-        arguments=wanted.arguments,
-        requester=Principal(wanted.requester, roles=wanted.roles) if wanted.requester else None,
-        labels=frozenset(wanted.labels),
-        risk=wanted.risk,
-    )
-    ruling = await evaluate_all(selected(desk.runtime.policies_in_force, action), action, _facts(desk, wanted.at))
+    try:
+        ruling = await explain(
+            desk,
+            wanted.name,
+            wanted.arguments,
+            requester=Principal(wanted.requester, roles=wanted.roles) if wanted.requester else None,
+            labels=wanted.labels,
+            risk=wanted.risk,
+            at=wanted.at.timestamp() if wanted.at else None,
+        )
+    except (CodecError, TypeError) as error:
+        raise invalid(f"The arguments do not fit {wanted.name}: {error}") from error
     decisions = [_decision(each, is_shadow=False) for each in ruling.decisions]
     decisions += [_decision(each, is_shadow=True) for each in ruling.shadows]
-    return answer(ExplanationShown(action=action.name, outcome=ruling.outcome, decisions=decisions))
-
-
-def _facts(desk: Desk, at: datetime | None) -> Facts:
-    now = desk.clock.now() if at is None else at.timestamp()
-    return Facts(now=now, environment=desk.runtime.environment, admit=_room, spent=_nothing)
-
-
-async def _room(key: str, rate: float, burst: int) -> float:
-    return 0.0
-
-
-async def _nothing(key: str, since: float | None) -> Drawn:
-    return Drawn()
+    return answer(ExplanationShown(action=wanted.name, outcome=ruling.outcome, decisions=decisions))
 
 
 def _decision(decision: Decision, *, is_shadow: bool) -> DecisionShown:
@@ -188,7 +176,7 @@ ROUTES: Final = (
         path="/api/v1/policies/explain",
         access=Access.VIEWER,
         scope="read",
-        handler=explain,
+        handler=explain_action,
         name="explain_action",
         summary="What they say of an action, without doing it",
         body=ActionToExplain,
@@ -215,6 +203,7 @@ ROUTES: Final = (
         summary="Ask for one approval of a bounded series of actions",
         body=MandateToAsk,
         answers={202: Started},
+        onward=[Onward("show_execution", "execution_id", "$response.body#/id")],
     ),
     Route(
         method="GET",

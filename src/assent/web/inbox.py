@@ -60,9 +60,8 @@ async def team(desk: Desk, who: str, *, sees_all: bool, after: str | None = None
 
 async def overdue(desk: Desk, who: str, *, sees_all: bool, after: str | None = None, limit: int = PAGE) -> Listed:
     """Of these the ones that have waited too long; see `is_overdue`."""
-    now = desk.clock.now()
     entries = None if sees_all else await _entries(desk, who)
-    return await _collected(_open(desk, entries, after, lambda record: is_overdue(record, now)), limit)
+    return await _collected(_overdue(desk, entries, after, limit + 1), limit)
 
 
 async def decided(desk: Desk, who: str, *, sees_all: bool, after: str | None = None, limit: int = PAGE) -> Listed:
@@ -128,6 +127,18 @@ async def _waiting(desk: Desk, who: str, after: str | None) -> AsyncIterator[Ask
 def _open(desk: Desk, entries: frozenset[str] | None, after: str | None, wanted: Wanted) -> AsyncIterator[Asked]:
     now = desk.clock.now()
     return _read(desk, ApprovalStatus.PENDING, entries, after, lambda record: _is_open(record, now) and wanted(record))
+
+
+async def _overdue(desk: Desk, entries: frozenset[str] | None, after: str | None, chunk: int) -> AsyncIterator[Asked]:
+    now = desk.clock.now()
+    approvers = None if entries is None else sorted(entries)
+    while True:
+        records = await desk.store.overdue(now, chunk, approvers=approvers, after=after)
+        for one in await asked_of(desk.store, [record for record in records if is_overdue(record, now)], now):
+            yield one
+        if len(records) < chunk:
+            return
+        after = records[-1].id
 
 
 async def _read(

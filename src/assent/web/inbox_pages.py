@@ -16,6 +16,7 @@ from assent.web.desk import Desk, desk_of
 from assent.web.forms import field
 from assent.web.inbox import Listed, decided, is_overdue, overdue, team, waiting
 from assent.web.pages import redirect, render
+from assent.web.reading import cast_all
 from assent.web.routing import Route
 
 View = Callable[[Desk, Identity, str | None], Awaitable[Listed]]
@@ -62,9 +63,7 @@ async def decide_picked(request: Request) -> Response:
     if len(ids) > MOST_AT_ONCE:
         raise UsageError(f"{len(ids)} at once are too many. Pick at most {MOST_AT_ONCE}.")
     decision = _decision_in(field(form, "decision"))
-    found = await desk.runtime.decide_all(
-        ids, approver=identity.person, decision=decision, reason=field(form, "reason")
-    )
+    found = await cast_all(desk, identity, ids, decision, field(form, "reason"))
     return redirect(request, "/inbox", *_told(decision, found))
 
 

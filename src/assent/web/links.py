@@ -6,10 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assent.errors import ApprovalNotFound, LinkRefused, VerdictRefused
+from assent.governance.approvals import person
 from assent.governance.asked import Asked
 from assent.runtime.links import DECIDE, USED, DecisionLink, DecisionLinks, is_used, use_link
+from assent.store import PersonRecord
 from assent.web import reading
-from assent.web.access import Access, Identity
+from assent.web.access import Access, Identity, access_of, require
 from assent.web.attempts import count_attempt
 from assent.web.desk import Desk, desk_of
 from assent.web.forms import field
@@ -17,21 +19,13 @@ from assent.web.pages import render
 from assent.web.problems import Problem
 from assent.web.routing import Route
 
+LINK: Final = "link"  # the only scope of who comes by one
+NO_REASON: Final = "This needs a reason. Say why, in a few words."
 WORDS: Final = {"approve": "approved", "reject": "rejected"}
 
 
-async def decision_link(desk: Desk, approval_id: str, person: str) -> str:
-    """A URL by which this person decides this approval."""
-    return (await _links(desk)).make(approval_id, person)
-
-
-async def _links(desk: Desk) -> DecisionLinks:
-    lifetime = desk.settings.decision_link_hours * 3600
-    return await DecisionLinks.of(desk.store, desk.clock, desk.settings.base_url, lifetime)
-
-
 async def decision_page(request: Request) -> Response:
-    """What is asked, and the two buttons. It notes no look: programs that scan mails open links before people do."""
+    """What is asked, and the two buttons. A look counts once a button is pressed: programs open links before people."""
     desk, link = desk_of(request), await _link_of(request)
     return await _page(request, link, await _asked(desk, link))
 
@@ -48,26 +42,36 @@ async def _link_of(request: Request) -> DecisionLink:
     return link
 
 
+async def _links(desk: Desk) -> DecisionLinks:
+    return await DecisionLinks.of(desk.store, desk.clock, desk.settings.base_url)
+
+
 async def _asked(desk: Desk, link: DecisionLink) -> Asked:
     """The approval as the person may see it: a link shows nothing to somebody who may decide it no more."""
     record = await desk.store.person(link.person)
     if record is not None and record.disabled_at is not None:
         raise LinkRefused(f"{link.person} is disabled, so this link lets nobody in.")
+    identity = identity_by(link, record)
+    require(identity, Access.APPROVER, LINK)
     try:
-        return await reading.approval(desk, identity_by(link, record.name if record else ""), link.approval_id)
+        return await reading.approval(desk, identity, link.approval_id)
     except ApprovalNotFound as error:
         raise LinkRefused("What this link asks for is not there, or not for you to decide any more.") from error
 
 
-def identity_by(link: DecisionLink, name: str = "") -> Identity:
+def identity_by(link: DecisionLink, record: PersonRecord | None = None) -> Identity:
     """Who comes by a link. It is good for looking at this one approval, and opens no session."""
     return Identity(
-        person=link.person, name=name or link.person, access=Access.APPROVER, via="link", scopes=frozenset({"link"})
+        person=link.person,
+        name=(record.name if record else "") or link.person,
+        access=access_of(record) if record else Access.APPROVER,
+        via="link",
+        scopes=frozenset({LINK}),
     )
 
 
 async def _page(
-    request: Request, link: DecisionLink, asked: Asked, *, status: int = 200, error: str = "", reason: str = ""
+    request: Request, link: DecisionLink, asked: Asked, *, status: int = 200, error: str = "", stamp: str = ""
 ) -> Response:
     return await render(
         request,
@@ -79,7 +83,7 @@ async def _page(
         is_open=asked.is_open(desk_of(request).clock.now()),
         action=request.url.path,
         error=error,
-        reason=reason,
+        stamp=stamp or (await _links(desk_of(request))).stamp(link),
     )
 
 
@@ -88,13 +92,16 @@ async def decide_by_link(request: Request) -> Response:
     desk, link = desk_of(request), await _link_of(request)
     asked = await _asked(desk, link)
     form = await request.form(max_files=0, max_fields=10)
-    decision, reason = field(form, "decision"), field(form, "reason")
+    decision, reason, stamp = (field(form, name) for name in ("decision", "reason", "stamp"))
     if decision not in WORDS:
         raise Problem(422, "invalid-request", "Say approve or reject.")
     if asked.request is not None and asked.request.require_reason and not reason:
-        return await _page(request, link, asked, status=422, error="This needs a reason. Say why, in a few words.")
+        return await _page(request, link, asked, status=422, error=NO_REASON, stamp=stamp)
     # Used up before it decides: a second press finds it used, and a crash in between costs a link, not a verdict twice.
     await use_link(desk.store, desk.clock, link)
+    shown_at = (await _links(desk)).shown_at(link, stamp)
+    if shown_at is not None:
+        await desk.store.show(link.approval_id, person(link.person), shown_at)
     return await _decided(request, link, cast("Literal['approve', 'reject']", decision), reason)
 
 

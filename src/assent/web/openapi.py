@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -18,7 +19,19 @@ from assent.web.schemas import LONGEST_ID
 VERSION: Final = "1"
 PATH: Final = "/api/v1/openapi.json"
 REFERENCE: Final = "#/components/schemas/{model}"
+BODY: Final = "$response.body#/"
 PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+# How ids look, by the name of the parameter in the path.
+IDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "execution_id": "0198f3a2-1c4e-7a60-9d7b-3f5e8c2a1b04",
+        "approval_id": "7c1d9e52-8b0f-4c35-a6ee-1f0b6d2c9a83",
+        "person_id": "ann@company.com",
+        "delegation_id": "0198f3a2-9b11-7d02-8e4a-5c6d7e8f9a0b",
+        "notice_id": "7c1d9e52-8b0f-4c35-a6ee-1f0b6d2c9a83:requested:email",
+        "token_id": "0198f3a21c4e7a609d7b3f5e8c2a1b04",
+    }
+)
 DESCRIPTION: Final = (
     "Executions, what is asked of people, and their verdicts. Send a token of `assent tokens add` as "
     "`Authorization: Bearer assent_...`. Errors are problem documents (RFC 9457)."
@@ -87,7 +100,10 @@ def _tag(path: str) -> str:
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
     schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": r"\S"}
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in PARAMETER.findall(route.path)]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": schema, "example": IDS[name]}
+        for name in PARAMETER.findall(route.path)
+    ]
 
 
 def _parameters(model: type[BaseModel] | None, place: str) -> list[dict[str, Any]]:
@@ -114,7 +130,7 @@ def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
     kind = {**kinds[0]}
     if "$ref" in kind:
         kind = {**definitions[kind["$ref"].rpartition("/")[2]]}
-    more = {key: schema[key] for key in ("description", "default") if schema.get(key) is not None}
+    more = {key: schema[key] for key in ("description", "default", "examples") if schema.get(key) is not None}
     return {key: each for key, each in kind.items() if key != "title"} | more
 
 
@@ -136,8 +152,22 @@ def _response(route: Route, status: int, schema: Mapping[str, Any] | None) -> di
         found["content"] = {route.media_type: {"schema": schema}}
     elif status != 204:
         found["content"] = {route.media_type: {"schema": {"type": "string"}}}
-    headers = _headers(route, status)
-    return found | ({"headers": headers} if headers else {})
+    if headers := _headers(route, status):
+        found["headers"] = headers
+    if links := _links(route, status):
+        found["links"] = links
+    return found
+
+
+def _links(route: Route, status: int) -> dict[str, Any]:
+    """What can be asked next with what this answer holds, if it holds it."""
+    answered = route.answers.get(status)
+    there = answered.model_fields if answered is not None else ()
+    return {
+        each.name: {"operationId": each.name, "parameters": {each.parameter: each.source}}
+        for each in route.onward
+        if not each.source.startswith(BODY) or each.source.removeprefix(BODY).partition("/")[0] in there
+    }
 
 
 def _headers(route: Route, status: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -223,7 +224,7 @@ async def static_file(request: Request) -> Response:
     """One static file."""
     asset = assets().get(request.path_params["name"])
     if asset is None:
-        return Response("Not found", 404, media_type="text/plain")
+        raise HTTPException(404)
     tag = f'"{asset.digest}"'
     is_named = request.query_params.get("v") == asset.digest
     headers = {"ETag": tag, "Cache-Control": f"public, max-age={A_YEAR}, immutable" if is_named else "no-cache"}

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Self
 
+from pydantic import Field
+
 from assent.governance import ApproverStatistics
-from assent.store import DelegationRecord, NoticeRecord, NoticeStatus, PersonRecord
+from assent.store import CredentialRecord, DelegationRecord, NoticeRecord, NoticeStatus, PersonRecord
 from assent.web.answers import Told, at
 
 
@@ -47,6 +49,45 @@ class People(Told):
     """A page of people, by id."""
 
     items: list[PersonShown]
+    next: str | None = None
+
+
+class TokenShown(Told):
+    """What lets a program in. Its secret is not kept."""
+
+    id: str
+    person: str
+    name: str
+    scopes: list[str] = Field(description="None: for all that the person may do.")
+    created_at: datetime | None
+    expires_at: datetime | None
+    last_seen_at: datetime | None
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, record: CredentialRecord) -> Self:
+        return cls(
+            id=record.id,
+            person=record.person,
+            name=record.name,
+            scopes=list(record.scopes),
+            created_at=at(record.created_at),
+            expires_at=at(record.expires_at),
+            last_seen_at=at(record.last_seen_at),
+            revoked_at=at(record.revoked_at),
+        )
+
+
+class TokenMade(TokenShown):
+    """A token that was just made."""
+
+    token: str = Field(description="The token itself. Keep it now: it is not shown again.")
+
+
+class Tokens(Told):
+    """A page of tokens, oldest first."""
+
+    items: list[TokenShown]
     next: str | None = None
 
 

@@ -16,7 +16,7 @@ from assent.web.paging import answer_page
 from assent.web.people_answers import Delegations, DelegationShown, Me, Notices, NoticeShown, People, PersonShown
 from assent.web.problems import Problem, invalid
 from assent.web.reading import EVERYTHING, page_of
-from assent.web.routing import Route
+from assent.web.routing import Onward, Route
 from assent.web.schemas import LONGEST_ID, Delegate, DelegationFilter, NoticeFilter, Paged, PersonToSave
 
 PEOPLE: Final = "/api/v1/people"
@@ -66,8 +66,8 @@ async def save_person(request: Request) -> Response:
     wanted, person_id = await body_of(request, PersonToSave), request.path_params["person_id"]
     if len(person_id) > LONGEST_ID:
         raise invalid(f"The id of a person has at most {LONGEST_ID} characters.")
-    if wanted.access is not None and wanted.access != identity_of(request).access.name.lower():
-        _check_other(request, "change your own access")
+    if wanted.access is not None:
+        check_access(identity_of(request), person_id, wanted.access)
     record = await desk_of(request).runtime.people.add(
         person_id,
         name=wanted.name,
@@ -81,13 +81,19 @@ async def save_person(request: Request) -> Response:
 async def disable_person(request: Request) -> Response:
     """From now on nothing that they say counts."""
     known = await _person(request)
-    _check_other(request, "disable yourself")
+    check_other(identity_of(request), known.id, "disable yourself")
     return answer(PersonShown.of(await desk_of(request).runtime.people.disable(known.id)))
 
 
-def _check_other(request: Request, what: str) -> None:
+def check_access(identity: Identity, person_id: str, access: str) -> None:
+    """Raise Problem if whoever asks would change their own access."""
+    if access != identity.access.name.lower():
+        check_other(identity, person_id, "change your own access")
+
+
+def check_other(identity: Identity, person_id: str, what: str) -> None:
     """Raise Problem if it is about whoever asks: the last administrator must not lock everybody out."""
-    if person(request.path_params["person_id"]) == person(identity_of(request).person):
+    if person(person_id) == person(identity.person):
         raise Problem(409, "not-yourself", f"You cannot {what}. Another administrator can.")
 
 
@@ -196,6 +202,7 @@ ROUTES: Final = (
         summary="Who decides here",
         query=Paged,
         answers={200: People},
+        onward=[Onward("show_person", "person_id", "$response.body#/items/0/id")],
     ),
     Route(
         method="GET",
@@ -261,6 +268,7 @@ ROUTES: Final = (
         summary="Let somebody stand in for you",
         body=Delegate,
         answers={201: DelegationShown},
+        onward=[Onward("end_delegation", "delegation_id", "$response.body#/id")],
         own=True,
     ),
     Route(
@@ -284,6 +292,7 @@ ROUTES: Final = (
         summary="What people are told, newest first",
         query=NoticeFilter,
         answers={200: Notices},
+        onward=[Onward("retry_notification", "notice_id", "$response.body#/items/0/id")],
     ),
     Route(
         method="POST",

@@ -15,6 +15,7 @@ from assent.web.desk import Desk, desk_of
 from assent.web.forms import field, lines, moment_in, texts, words
 from assent.web.inbox import waiting_count
 from assent.web.pages import local_path, redirect, render
+from assent.web.people_api import check_access, check_other
 from assent.web.problems import Problem
 from assent.web.routing import Route
 
@@ -113,6 +114,7 @@ async def _known(request: Request) -> PersonRecord:
 async def save_person(request: Request) -> Response:
     """Add somebody, or say anew who they are."""
     form = await request.form()
+    check_access(identity_of(request), field(form, "id"), field(form, "access"))
     try:
         record = await desk_of(request).runtime.people.add(
             field(form, "id"),
@@ -145,6 +147,7 @@ def _contacts(text: str) -> dict[str, str]:
 async def disable_person(request: Request) -> Response:
     """From now on nothing that they say counts, and they cannot sign in."""
     form = await request.form()
+    check_other(identity_of(request), field(form, "id"), "disable yourself")
     record = await desk_of(request).runtime.people.disable(field(form, "id"))
     return redirect(request, page_of(record.id), f"{record.name or record.id} is disabled. Nothing they say counts.")
 

@@ -14,19 +14,16 @@ from starlette.responses import Response
 
 from assent.clock import seconds
 from assent.codec import from_json
-from assent.engine import Program
 from assent.errors import CodecError, UsageError
-from assent.governance import Action, Decision, Policy, Principal, evaluate_all
-from assent.governance.selection import selected
-from assent.governance.terms import PolicySet
+from assent.governance import Decision, Policy, Principal
 from assent.policies.backtest import backtest
 from assent.policies.documents import read_document
-from assent.policies.explain import facts_at
 from assent.policies.files import read_policies
 from assent.policies.tally import Change, PolicyTally, Tally
 from assent.web.access import Access, identity_of
 from assent.web.charts import Part, parts
 from assent.web.desk import Desk, desk_of
+from assent.web.explaining import explain, own_rules
 from assent.web.forms import field, texts, words
 from assent.web.pages import render
 from assent.web.routing import Route
@@ -106,7 +103,7 @@ async def show_policies(request: Request) -> Response:
     return await _page(request, {})
 
 
-async def explain(request: Request) -> Response:
+async def explain_action(request: Request) -> Response:
     """Ask the policies about an action. Every limit has room, and nothing is counted, drawn or asked."""
     form = await request.form()
     try:
@@ -140,7 +137,7 @@ async def _page(
     status: int = 200,
 ) -> Response:
     runtime = desk_of(request).runtime
-    own = [OwnRules(one.name, [Shown.of(each) for each in _own_rules(one)]) for one in runtime.programs]
+    own = [OwnRules(one.name, [Shown.of(each) for each in own_rules(one)]) for one in runtime.programs]
     return await render(
         request,
         "policies.html",
@@ -168,11 +165,6 @@ def _scope(policy: Policy) -> str:
     return ", ".join([*found, *([f"{selector.risk} risk and above"] if selector.risk else [])]) or "all actions"
 
 
-def _own_rules(program: Program) -> tuple[Policy, ...]:
-    rules = getattr(program.identity, "rules", None)
-    return rules.policies if isinstance(rules, PolicySet) else ()
-
-
 # Explaining
 
 
@@ -180,32 +172,27 @@ async def _explained(desk: Desk, form: FormData) -> Explained:
     name = field(form, "action")
     if not name:
         raise UsageError("Name the action that you ask about.")
-    programs = [one for one in desk.runtime.programs if one.name == name]
-    program = max(programs, key=lambda one: one.version, default=None)
     requester = field(form, "requester")
-    action = Action(
-        name=name,
-        arguments=_arguments(field(form, "arguments"), program),
+    ruling = await explain(
+        desk,
+        name,
+        _arguments(field(form, "arguments")),
         requester=Principal(requester, roles=words(field(form, "roles"))) if requester else None,
-        labels=frozenset(words(field(form, "labels"))),
+        labels=words(field(form, "labels")),
         risk=field(form, "risk"),
     )
-    rules = [*selected(desk.runtime.policies_in_force, action), *(_own_rules(program) if program else ())]
-    # What only records would log this action as if it had been asked for.
-    asked = [one for one in rules if not one.only_records]
-    ruling = await evaluate_all(asked, action, facts_at(desk.clock.now(), desk.runtime.environment))
     decisions = [*((one, False) for one in ruling.decisions), *((one, True) for one in ruling.shadows)]
     return Explained(name, ruling.outcome, decisions)
 
 
-def _arguments(text: str, program: Program | None) -> Mapping[str, Any]:
+def _arguments(text: str) -> Mapping[str, Any]:
     try:
         found = from_json(text or "{}")
     except ValueError as error:
         raise UsageError(f"The arguments are no JSON: {error}.") from error
     if not isinstance(found, dict):
         raise UsageError('The arguments are no JSON object. Write them by name, as in {"amount": 500}.')
-    return found if program is None else program.signature.bind((), program.signature.read(found))
+    return found
 
 
 # Back-tests
@@ -251,7 +238,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         method="POST",
         path="/policies/explain",
         access=Access.VIEWER,
-        handler=explain,
+        handler=explain_action,
         name="policies_explain_page",
         page=True,
     ),

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assent.errors import AssentError, RuntimeRequired, SignInRequired
+from assent.errors import AssentError, RuntimeRequired, SignInRequired, StoreError
+from assent.web.access_log import shown
 
 log = logging.getLogger("assent.web")
 
 PROBLEM: Final = "application/problem+json"
 URN: Final = "urn:assent:"
+STORE_FAILED: Final = "The store does not answer. Try again in a while; the log of the server says more."
 # What errors know beside their message and may tell.
 FACTS: Final = (
     "execution_id",
@@ -90,7 +92,9 @@ def problem_of(error: Exception) -> Problem:
 
 def _of_assent(error: AssentError) -> Problem:
     facts = {name: value for name in FACTS if (value := getattr(error, name, None)) not in (None, "")}
-    return Problem(error.http_status, _name_of(error), str(error), headers=_headers_of(error), **facts)
+    # What a store says names files, and whoever asks need not have signed in.
+    detail = STORE_FAILED if isinstance(error, StoreError) else str(error)
+    return Problem(error.http_status, _name_of(error), detail, headers=_headers_of(error), **facts)
 
 
 def _name_of(error: AssentError) -> str:
@@ -153,7 +157,7 @@ class Answering:
         except Exception as error:
             request = Request(scope, receive)
             if problem_of(error).status_code >= 500:
-                log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+                log.error("%s %s failed", request.method, shown(request.url.path), exc_info=error)
             if begun:
                 raise
             await answer_to(request, error)(scope, receive, send)

@@ -1,15 +1,16 @@
 """What pages and REST both look up: approvals as one person may see them, executions with all that belongs to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from assent.engine.replay import ENDINGS
 from assent.errors import ApprovalNotFound, ExecutionNotFound
-from assent.governance import roster_of
+from assent.governance import Cast, roster_of
 from assent.governance.approvals import MANDATE, person
 from assent.governance.asked import Asked, asked_of
 from assent.governance.verdicts import find
+from assent.runtime.oversight import Said
 from assent.store import ApprovalStatus, Event, ExecutionQuery, ExecutionRecord
 from assent.web.access import Identity
 from assent.web.answers import requester_of
@@ -86,6 +87,28 @@ async def approval(desk: Desk, identity: Identity, approval_id: str) -> Asked:
     if not (identity.sees_all or concerns(asked, await roster_of(desk.store, now), identity.person)):
         raise ApprovalNotFound(f"There is no approval {approval_id!r} for you in this store.", approval_id=approval_id)
     return asked
+
+
+async def cast_all(
+    desk: Desk,
+    identity: Identity,
+    approval_ids: Iterable[str],
+    decision: Said,
+    reason: str,
+    conditions: Sequence[str] = (),
+) -> list[Cast]:
+    """Give one verdict on several approvals. Of those that are none of their business people learn nothing else."""
+    done: list[Cast] = []
+    for approval_id in dict.fromkeys(approval_ids):
+        try:
+            await approval(desk, identity, approval_id)
+        except ApprovalNotFound as error:
+            done.append(Cast(approval_id, refusal=str(error)))
+            continue
+        done += await desk.runtime.decide_all(
+            [approval_id], approver=identity.person, decision=decision, reason=reason, conditions=conditions
+        )
+    return done
 
 
 async def see(desk: Desk, identity: Identity, asked: Asked) -> None:

@@ -1,15 +1,27 @@
 """What a route is: who may use it, what it takes and what it answers, in one record that everything else reads."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from assent.web.access import Access
+
+
+class Onward(NamedTuple):
+    """A route that can be asked next: where in the answer to this one a parameter of its path stands.
+
+    `source` is a runtime expression of OpenAPI.
+    """
+
+    name: str
+    parameter: str
+    source: str
+
 
 Handler = Callable[[Request], Awaitable[Response]]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -46,4 +58,5 @@ class Route:
     media_type: str = "application/json"  # of its answers
     page: bool = False
     own: bool = False
+    onward: Sequence[Onward] = ()
     has_etag: bool = False  # answers 304 to If-None-Match

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, WithJsonSchema
 
+from assent.runtime.credentials import SCOPES, Scope
 from assent.store import ApprovalStatus, NoticeStatus, Status
 
 LONGEST_ID: Final = 200
@@ -28,6 +29,11 @@ Said = Literal["approve", "reject", "revoke"]
 AccessName = Literal["", "viewer", "approver", "operator", "admin"]
 
 
+def _as_in(*examples: dict[str, JsonValue]) -> ConfigDict:
+    """Shows how a body may look."""
+    return ConfigDict(json_schema_extra={"examples": list(examples)})
+
+
 class Sent(BaseModel):
     """What is sent: nothing that is unknown."""
 
@@ -37,7 +43,7 @@ class Sent(BaseModel):
 class Paged(Sent):
     """The page that is asked for."""
 
-    limit: int = Field(50, ge=1, le=500, description="How many items at most.")
+    limit: int = Field(50, ge=1, le=500, examples=[20], description="How many items at most.")
     cursor: Cursor | None = None
 
 
@@ -50,7 +56,7 @@ class ExecutionFilter(Paged):
     status: Status | None = None
     name: Text | None = None
     cause: Text | None = Field(None, description="Why it failed: error, denied, rejected, expired, refused ...")
-    text: Text | None = Field(None, description="Somewhere in its arguments.")
+    text: Text | None = Field(None, examples=["Acme"], description="Somewhere in its arguments.")
     parent_id: Text | None = None
     since: Moment | None = Field(None, description="Created at or after.")
 
@@ -59,14 +65,30 @@ class EventFilter(Sent):
     """Which events of one execution to list."""
 
     limit: int = Field(200, ge=1, le=1000)
-    after: int = Field(0, ge=0, le=2**53, description="Only events with a greater `seq`.")
+    after: int = Field(0, ge=0, le=2**53, examples=[200], description="Only events with a greater `seq`.")
 
 
 class StreamFilter(Sent):
     """Which events to be told of."""
 
-    after: int | None = Field(None, ge=0, le=2**53, description="Only events with a greater `seq`; none: from now on.")
-    type: Text | None = Field(None, description="Of events; may end in `*`: `policy.approval.*`.")
+    after: int | None = Field(
+        None, ge=0, le=2**53, examples=[0], description="Only events with a greater `seq`; none: from now on."
+    )
+    type: Text | None = Field(None, examples=["policy.approval.*"], description="Of events; may end in `*`.")
+    follow: bool = Field(True, examples=[False], description="False: the stream ends once it has told what there is.")
+
+
+class StartQuery(Sent):
+    """How long a start may take to be answered."""
+
+    wait: float = Field(
+        0.0,
+        ge=0.0,
+        le=30.0,
+        allow_inf_nan=False,
+        examples=[0.05],
+        description="Seconds to wait for its end: 200 with the result if it comes so soon, else 202.",
+    )
 
 
 class StartHeaders(BaseModel):
@@ -75,12 +97,15 @@ class StartHeaders(BaseModel):
     idempotency_key: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")] | None = Field(
         None,
         alias="Idempotency-Key",
+        examples=["order-4711"],
         description="The same key with the same body returns the execution that it started before.",
     )
 
 
 class Start(Sent):
     """An execution to start."""
+
+    model_config = _as_in({"name": "wire_transfer", "arguments": {"amount": "12.50", "recipient": "Acme"}})
 
     name: Text = Field(description="Of a workflow or governed function that the server knows.")
     version: int | None = Field(None, ge=1, le=2**31, description="None: the newest.")
@@ -90,11 +115,15 @@ class Start(Sent):
 class Cancel(Sent):
     """Why an execution is cancelled."""
 
+    model_config = _as_in({"reason": "ordered twice"})
+
     reason: Prose = ""
 
 
 class Signal(Sent):
     """A message to an execution."""
+
+    model_config = _as_in({"name": "address", "value": "1 Main Street"})
 
     name: Text
     value: JsonValue = None
@@ -102,6 +131,8 @@ class Signal(Sent):
 
 class Resolve(Sent):
     """What has become of an effect in doubt."""
+
+    model_config = _as_in({"done": True, "result": "charged 50"})
 
     done: bool = Field(description="Whether it has happened.")
     result: JsonValue = Field(None, description="What it returned, if it has.")
@@ -127,6 +158,12 @@ class ApprovalFilter(Paged):
 class Verdict(Sent):
     """What whoever sends it says on an approval."""
 
+    model_config = _as_in(
+        {"decision": "approve", "reason": "as ordered"},
+        {"decision": "approve", "changes": {"amount": "10"}},
+        {"decision": "approve", "conditions": ["amount <= 20000"]},
+    )
+
     decision: Said
     reason: Prose = ""
     changes: dict[Text, JsonValue] | None = Field(
@@ -137,6 +174,10 @@ class Verdict(Sent):
 
 class Verdicts(Sent):
     """One verdict on several approvals."""
+
+    model_config = _as_in(
+        {"approval_ids": ["7c1d9e52-8b0f-4c35-a6ee-1f0b6d2c9a83"], "decision": "reject", "reason": "not this year"}
+    )
 
     approval_ids: list[Text] = Field(min_length=1, max_length=200)
     decision: Said
@@ -149,6 +190,8 @@ class Verdicts(Sent):
 
 class ActionToExplain(Sent):
     """An action as somebody might want it."""
+
+    model_config = _as_in({"name": "wire_transfer", "arguments": {"amount": "50000"}, "requester": "ann@company.com"})
 
     name: Text
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
@@ -168,6 +211,16 @@ class MandateFilter(Paged):
 class MandateToAsk(Sent):
     """One approval of a bounded series of actions, to be asked for."""
 
+    model_config = _as_in(
+        {
+            "action": "wire_transfer",
+            "approvers": ["cfo@company.com"],
+            "until": "2099-12-31T00:00:00Z",
+            "count": 20,
+            "total": "5000",
+        }
+    )
+
     action: Text
     approvers: list[Text] = Field(min_length=1, max_length=100)
     until: Moment
@@ -183,14 +236,40 @@ class MandateToAsk(Sent):
 class PersonToSave(Sent):
     """Who somebody is."""
 
+    model_config = _as_in(
+        {"name": "Ann", "roles": ["finance"], "contacts": {"email": "ann@company.com"}, "access": "approver"}
+    )
+
     name: Annotated[str, StringConstraints(max_length=200)] = ""
     roles: list[Text] = Field(default_factory=list, max_length=100)
     contacts: dict[Text, Text] = Field(default_factory=dict, description="Addresses by kind of channel.")
     access: AccessName | None = Field(None, description="None: as it was.")
 
 
+class TokenFilter(Paged):
+    """Which tokens to list."""
+
+    person: Text | None = None
+    all: bool = Field(False, description="Also those that are over.")
+
+
+class TokenToMake(Sent):
+    """What lets a program in, and to what."""
+
+    model_config = _as_in({"name": "nightly report", "scopes": ["read"]})
+
+    person: Text | None = Field(None, description="For whom it acts. None: yourself.")
+    name: Annotated[str, StringConstraints(max_length=200)] = Field("", description="What it is for.")
+    scopes: list[Scope] = Field(
+        default_factory=list, max_length=len(SCOPES), description="None: for all that you may do yourself."
+    )
+    until: Moment | None = Field(None, description="None: for 90 days.")
+
+
 class Delegate(Sent):
     """Somebody to stand in for whoever sends it, or for another."""
+
+    model_config = _as_in({"to": "ann@company.com", "until": "2099-08-31T00:00:00Z", "is_away": True})
 
     to: Text
     until: Moment

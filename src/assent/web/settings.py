@@ -28,15 +28,16 @@ class WebSettings:
     allowed_hosts: Sequence[str] = ()  # values of the Host header beside that of `base_url`
     session_hours: float = 12.0  # since it was last used
     ticket_minutes: float = 15.0  # how long a one-time sign-in link is good
-    decision_link_hours: float = 72.0
-    sign_in_attempts: int = 10  # at once, by address and by person; refilled over `sign_in_window_seconds`
+    sign_in_attempts: int = 10  # at once, by address; refilled over `sign_in_window_seconds`
     sign_in_window_seconds: float = 300.0
     body_limit: int = 1_048_576  # bytes
     request_seconds: float = 30.0  # until a request must have come in whole
     heartbeat_seconds: float = 15.0  # between signs of life on a stream of events
     poll_seconds: float = 0.25  # how often a stream of events asks whether other processes have written
+    admit_seconds: float = 3.0  # how often a stream of events asks whether its listener may still hear it
     streams: int = 200  # streams of events that are open at once
     slack_signing_secret: str | None = field(default=None, repr=False)
+    slack_workspace: str | None = None  # "T...", whose people may decide; None: those of any that the secret is for
     oidc: OidcSettings | None = None
 
     @property

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from assent.errors import AccessRefused, ApprovalNotFound, SignInRequired, VerdictRefused
 from assent.runtime.credentials import use_once
 from assent.store import PersonRecord
-from assent.web.access import Access
+from assent.web.access import Access, access_of
 from assent.web.attempts import count_attempt
 from assent.web.desk import Desk, desk_of
 from assent.web.guards import is_loopback
@@ -45,6 +45,7 @@ class Press:
     decision: Decision
     approval_id: str
     answer_url: str
+    workspace: str  # that of the user
 
 
 class _Time(SlackClock):
@@ -106,14 +107,19 @@ def _press_of(payload: Mapping[str, Any]) -> Press | None:
         user, approval_id = str(payload["user"]["id"]), str(action["value"])
     except (LookupError, TypeError) as error:
         raise Problem(422, "invalid-request", "This is not what Slack sends for a button.") from error
-    return Press(user, decision, approval_id, str(payload.get("response_url", "")))
+    workspace = str(payload["user"].get("team_id", ""))
+    return Press(user, decision, approval_id, str(payload.get("response_url", "")), workspace)
 
 
 async def _decide(desk: Desk, press: Press) -> str:
     """Give the verdict, and say what became of it."""
+    if desk.settings.slack_workspace not in {None, press.workspace}:
+        return "Your verdict does not count: this is for people of another workspace."
     person = await _person_of(desk, press.user)
     if person is None:
         return f"Nobody here has you as a contact. An administrator can add it: slack={press.user}."
+    if access_of(person) < Access.APPROVER:
+        return "Your verdict does not count: viewers look at everything and decide nothing."
     try:
         await desk.runtime.decide(press.approval_id, approver=person.id, decision=press.decision)
     except VerdictRefused as error:

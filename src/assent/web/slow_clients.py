@@ -47,8 +47,9 @@ class SlowClientProtocol(H11Protocol):
 
     def _watch(self) -> None:
         state = self.conn.their_state
-        has_begun = state is h11.SEND_BODY or (state is h11.IDLE and bool(self.conn.trailing_data[0]))
-        if not has_begun:
+        # Between two requests its parent waits, but not for one whose predecessor was answered before it was all there.
+        is_alone = state is h11.IDLE and self.timeout_keep_alive_task is None
+        if not (state is h11.SEND_BODY or is_alone):
             self._stop_waiting()
         elif self._incoming is None:
             self._incoming = self.loop.call_later(self.limit, self._hang_up)

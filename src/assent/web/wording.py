@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from assent.clock import LAST_MOMENT
 from assent.governance.previews import harmless
 from assent.web.access import Access
 
@@ -77,12 +78,17 @@ def role(access: Access) -> str:
 
 def iso(at: float) -> str:
     """A moment for machines."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _date(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc(at: float) -> str:
     """A moment for people, to the second."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{_date(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _date(at: float) -> datetime:
+    """The moment in UTC; the last one that a calendar knows for all that come after it."""
+    return datetime.fromtimestamp(min(at, LAST_MOMENT), UTC)
 
 
 def span(seconds: float) -> str:

@@ -45,13 +45,17 @@ class Deciding(Suite):
         assert all(len(made) == 3 for made in effects.values())
 
     async def test_a_decision_is_made_once_and_told_in_the_journal(self, ground: Ground) -> None:
-        asked = []
+        asked: list[int] = []
+
+        def choose(number: int) -> int:
+            asked.append(number)
+            return number
 
         @workflow
         async def decides() -> list[int]:
-            first = live().decide("first", lambda: asked.append(1) or 7)
+            first = live().decide("first", lambda: choose(7))
             await signal("go")
-            return [first, live().decide("second", lambda: asked.append(2) or 8)]
+            return [first, live().decide("second", lambda: choose(8))]
 
         async with ground.runtime(decides) as runtime:
             execution_id = (await runtime.start(decides)).id
@@ -61,7 +65,7 @@ class Deciding(Suite):
             await handle.signal("go")
             assert await handle.result() == [7, 8]
             told = [(event.name, event.value) for event in await handle.events() if event.type == "execution.decided"]
-        assert asked == [1, 2]
+        assert asked == [7, 8]
         assert told == [("first", "7"), ("second", "8")]
 
     async def test_a_note_is_journaled_once_and_in_order(self, ground: Ground) -> None:
