@@ -6,21 +6,22 @@ import sys
 import assent
 
 PUBLIC = """
-NOT_DONE AccessRefused Action Agent AgentResult AgentStopped AllFailed ApprovalExpired ApprovalNotFound
+NOT_DONE AccessRefused Action Agent AgentBuilder AgentResult AgentStopped AllFailed ApprovalExpired ApprovalNotFound
 ApprovalPending ApprovalPolicy ApprovalRecord ApprovalRejected ApprovalRequest ApprovalStage AssentError AuditPolicy
 AuthorizationPolicy BudgetExceeded BudgetPolicy Bulkhead BulkheadFull Cache CircuitBreaker CircuitOpen Clock
 CodecError Decision Degraded DeliveryFailed DuplicateWorkflow Effect Event ExecutionCancelled ExecutionConflict
 ExecutionFailed ExecutionInfo ExecutionNotFound ExecutionRecord Facts FallbackModel Gathered GovernanceError Governed
 Handle InDoubt LeaseLost LimitExceeded LinkRefused Memory MemoryAwareRouter MissingKey ModelError ModelRateLimited
 ModelRefused ModelSettings ModelUnavailable NoRouteFound NonDeterminism NotDeterministic NoticeNotFound Outcome
-OutcomeUnknown OutsideWorkflow PermitRefused Phase Policy PolicyDenied PolicyFileError Preview Principal PromptError
-RateLimitPolicy RateLimited RateLimiter ResilienceError ResultTimeout Retry RetryBudget RetryBudgetSpent RouteNotFound
-Router Runtime RuntimeRequired Selector SemanticMemory SequentialApprovalPolicy Session SessionRecollection
-SignInRequired StateNotCaptured Status Step StepFailed StepTimeout StopReason StoreCorrupt StoreError StoreUnavailable
-StoreVersion SystemClock TooManyAttempts Tool UnknownStrategy UnknownWorkflow UsageError ValidationDenied
-ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as agent answer approve ask_mandate degrade durable
-execution fallback gather_all govern govern_class idempotency_key load_policies model_of now parallel_map patched
-policy race random signal step timeout tool use_model uuid4 workflow
+OutcomeUnknown OutsideWorkflow PermitRefused Phase Policy PolicyDenied PolicyFileError Preset Preview Principal
+PromptError RateLimitPolicy RateLimited RateLimiter ResilienceError ResultTimeout Retry RetryBudget RetryBudgetSpent
+RouteNotFound Router Runtime RuntimeRequired Selector SemanticMemory SequentialApprovalPolicy Session
+SessionRecollection SignInRequired StateNotCaptured Status Step StepFailed StepTimeout StopReason StoreCorrupt
+StoreError StoreUnavailable StoreVersion SystemClock TooManyAttempts Tool UnknownStrategy UnknownWorkflow UsageError
+ValidationDenied ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as after_model after_tool agent answer
+approve ask_mandate before_model before_tool degrade durable execution fallback gather_all govern govern_class
+idempotency_key load_policies model_of now parallel_map patched policy race random signal step timeout tool use_model
+uuid4 workflow
 """.split()  # noqa: SIM905 - read as a list of words
 
 # Each belongs to an extra, and is known to one file only.
