@@ -6,8 +6,10 @@ that remembers, and processes that are killed at an exact commit. It may import 
 
 from assent.testing.clock import JumpingClock, JumpingLoop, jumping_run
 from assent.testing.crashes import CrashAt, Life, Recovery, every_crash, live, survived
+from assent.testing.embedding import WordEmbedder
 from assent.testing.ledger import Entry, Ledger
 from assent.testing.memory import memory_runtime
+from assent.testing.scripted import ScriptedModel, tool_call
 
 __all__ = [
     "CrashAt",
@@ -17,9 +19,12 @@ __all__ = [
     "Ledger",
     "Life",
     "Recovery",
+    "ScriptedModel",
+    "WordEmbedder",
     "every_crash",
     "jumping_run",
     "live",
     "memory_runtime",
     "survived",
+    "tool_call",
 ]
