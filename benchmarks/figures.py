@@ -76,6 +76,8 @@ class Scale:
     recorded: int  # actions that are judged anew
     lanes: int  # callers over HTTP at once
     load: float  # seconds for which they call
+    agent_runs: int  # of an agent, one after another
+    agents: int  # at once
 
 
 Bench = Callable[[Scale, Path], Awaitable[list[Figure]]]
