@@ -102,7 +102,7 @@ async def _crowd(agents: int, runtime: Runtime) -> list[Figure]:
     name = f"{agents} agents of {TOGETHER} turns at once"
     return [
         Figure(name=name, ours=rate, unit="turns/s"),
-        Figure(name=f"{name}, memory", ours=(resident() - before) / 1e6, unit="MB"),
+        Figure(name=f"{name}, memory", ours=max(resident() - before, 1) / 1e6, unit="MB"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Microseconds of a turn of Pydantic AI's agent with its function model, as JSON: `pydantic_ai_child RUNS TURNS ...`."""
+"""Microseconds of a turn of Pydantic AI's agent with a function model, as JSON: `pydantic_ai_child RUNS TURNS ...`."""
 
 import asyncio
 import importlib

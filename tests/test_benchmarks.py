@@ -13,7 +13,7 @@ from benchmarks.table import as_page, facts_of_machine
 TINY = Scale(
     rounds=1, commits=5, groups=2, sequential=5, workflows=3, each=2, rival_sequential=3, rival_each=1,
     replayed=20, calls=5, callers=3, calls_each=2, parked=5, idle=0.05, samples=2, starts=1,
-    pending=6, verdicts=2, recorded=30, lanes=2, load=0.2,
+    pending=6, verdicts=2, recorded=30, lanes=2, load=0.2, agent_runs=1, agents=2,
 )  # fmt: skip
 
 

@@ -61,3 +61,20 @@ def test_the_page_names_every_file() -> None:
     names = {path.name for path in DEPLOY.iterdir()}
     missing = {name for name in names if f"deploy/{name})" not in PAGE}
     assert missing == set()
+
+
+def test_the_image_is_made_of_what_the_wheel_needs_and_nothing_else() -> None:
+    copied = re.findall(r"^COPY (.+) (\S+)$", (DEPLOY / "Containerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    sources = {source for sources, _ in copied for source in sources.split()}
+    assert sources == {"pyproject.toml", "LICENSE", "src"}
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def test_no_proxy_logs_paths_which_may_hold_a_link() -> None:
+    blocks = re.findall(
+        r"^server \{\n.*?^\}", (DEPLOY / "nginx.conf").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert len(blocks) == 2
+    assert all("\n    access_log off;\n" in block for block in blocks)
+    # Caddy logs requests only where it is told to.
+    assert not re.search(r"^\s*log\b", (DEPLOY / "Caddyfile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -307,7 +307,8 @@ def test_the_quickstart_has_at_most_twenty_lines_of_code() -> None:
 
 def test_the_readme_names_every_example() -> None:
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    assert [path.name for path in EXAMPLES.glob("*.py") if f"({path.name})" not in page] == []
+    scripts = [path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")]
+    assert [script for script in scripts if f"({script})" not in page] == []
 
 
 def test_policy_files_decide_as_they_say_and_a_broken_one_starts_nothing(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ async def senior_engineer(question: str) -> str:
 
 @agent(model=MODEL)
 async def account_manager(question: str, customer: Customer) -> str:
-    """As an account manager, write one sentence to {{ customer.name }} ({{ customer.complaints }} complaints): {{ question }}"""
+    """As an account manager, write to {{ customer.name }} ({{ customer.complaints }} complaints) on: {{ question }}"""
     ...
 
 

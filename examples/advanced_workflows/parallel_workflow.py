@@ -132,12 +132,13 @@ async def strict_workflow(text: str) -> list[str]:
 
 
 @workflow
-async def timeout_workflow(text: str) -> tuple[str, str]:
+async def timeout_workflow(text: str) -> dict[str, str]:
     """Time limits: each task has its own, and something to say where it is missed"""
-    return await asyncio.gather(
+    summary, research = await asyncio.gather(
         timeout(summarizer(text), "60s"),
         timeout(slow_researcher(text), "100ms", default="no research in time"),
     )
+    return {"summary": summary, "research": research}
 
 
 @workflow
@@ -222,7 +223,7 @@ SCENES = [
         timeout_workflow,
         [TEXT],
         ["summarizer", "slow_researcher"],
-        lambda found: found[1] == "no research in time",
+        lambda found: found["research"] == "no research in time",
         at_once=2,
     ),
     Scene(

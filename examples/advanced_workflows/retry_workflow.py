@@ -18,27 +18,10 @@ from typing import Literal
 
 from stage import ALWAYS, MODEL, PATIENCE, Scene, Unreliable, main
 
-from assent import (
-    Agent,
-    CircuitBreaker,
-    CircuitOpen,
-    Degraded,
-    ModelError,
-    ModelUnavailable,
-    RateLimiter,
-    Retry,
-    RetryBudget,
-    agent,
-    degrade,
-    execution,
-    fallback,
-    gather_all,
-    now,
-    step,
-    timeout,
-    workflow,
-)
+from assent import Agent, Retry, agent, execution, now, step, workflow
+from assent.errors import CircuitOpen, ModelError, ModelUnavailable
 from assent.observe import EventStore
+from assent.resilience import CircuitBreaker, Degraded, RateLimiter, RetryBudget, degrade, fallback, gather_all, timeout
 
 log = logging.getLogger("workflows")
 
@@ -189,6 +172,7 @@ async def breaker_workflow(text: str) -> str:
     return "given up"
 
 
+# Without one it is that of this process, and a restart closes it.
 breaker = CircuitBreaker(failure_threshold=3)
 
 
@@ -370,13 +354,7 @@ SCENES = [
     Scene(strategy_workflow, [TEXT, "jittered"], ["unreliable_agent"], waits=0.075),
     Scene(own_retry_workflow, [TEXT], ["careful_agent"]),
     Scene(deadline_workflow, [TEXT], ["hanging_agent"]),
-    Scene(
-        budget_workflow,
-        [SEVEN[:4]],
-        ["broken_agent"],
-        lambda errors: set(errors) == {"RetryBudgetSpent"},
-        at_most=4 + 3,
-    ),
+    Scene(budget_workflow, [SEVEN[:4]], ["broken_agent"], lambda found: "RetryBudgetSpent" in found, at_most=4 + 3),
     Scene(resilient_workflow, [TEXT], ["broken_agent", "summarizer"]),
     Scene(
         partial_retry,

@@ -126,8 +126,9 @@ class Played:
 
     @property
     def waited(self) -> float:
+        """Seconds from the beginning to the last request, to the millisecond."""
         begun = [span.started_at for span in self.all_of(SpanKind.MODEL)]
-        return max(begun, default=0.0) - self.spans[0].started_at
+        return round(max(begun, default=0.0) - self.spans[0].started_at, 3)
 
 
 def ended(span: Span) -> float:
@@ -151,7 +152,7 @@ def surprises(scene: Scene, played: Played) -> list[str]:
     found = {
         "this outcome": not is_right(scene, played.outcome),
         f"these agents, but {', '.join(scene.agents)}": played.agents != list(scene.agents),
-        f"{requests} requests": scene.at_most is not None and requests > scene.at_most,
+        f"{requests} requests in all": scene.at_most is not None and requests > scene.at_most,
         f"{played.at_once} requests at once": is_timed and scene.at_once not in {None, played.at_once},
         f"its last request after {played.waited:.3f} s": is_timed and played.waited < scene.waits,
     }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         agent,
         answer,
     )
+    from assent.agents.builder import AgentBuilder, Preset
     from assent.agents.cache import (
         Cache,
     )
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from assent.agents.fallback import (
         FallbackModel,
     )
+    from assent.agents.hooks import after_model, after_tool, before_model, before_tool
     from assent.agents.limits import (
         StopReason,
     )
@@ -316,6 +318,16 @@ ROOMS = {
     "assent.tools": (
         "Tool",
         "tool",
+    ),
+    "assent.agents.builder": (
+        "AgentBuilder",
+        "Preset",
+    ),
+    "assent.agents.hooks": (
+        "after_model",
+        "after_tool",
+        "before_model",
+        "before_tool",
     ),
     "assent.resilience": (
         "Bulkhead",

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from assent import Principal, Retry, Runtime, acting_as, approve, signal, step, workflow
 from assent.engine import current
@@ -50,6 +50,12 @@ def place() -> Iterator[Place]:
 
 def facts(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
+
+
+def ids(span: ReadableSpan) -> SpanContext:
+    found: SpanContext | None = span.context
+    assert found is not None
+    return found
 
 
 def parent(span: ReadableSpan) -> int | None:
@@ -97,12 +103,12 @@ async def test_agents_requests_tools_and_steps_are_spans_in_each_other(place: Pl
     spans = place.spans
     whole, agent = spans["researching"], spans["invoke_agent researcher"]
     assert parent(whole) is None
-    assert parent(agent) == whole.context.span_id
-    assert {parent(spans[name]) for name in ("chat gpt-5", "execute_tool look_up")} == {agent.context.span_id}
+    assert parent(agent) == ids(whole).span_id
+    assert {parent(spans[name]) for name in ("chat gpt-5", "execute_tool look_up")} == {ids(agent).span_id}
     doubles = [span for span in place.exporter.get_finished_spans() if span.name == "double"]
-    assert [parent(span) for span in doubles] == [agent.context.span_id, whole.context.span_id]
-    assert len({span.context.trace_id for span in spans.values()}) == 1
-    assert len({span.context.span_id for span in place.exporter.get_finished_spans()}) == 7
+    assert [parent(span) for span in doubles] == [ids(agent).span_id, ids(whole).span_id]
+    assert len({ids(span).trace_id for span in spans.values()}) == 1
+    assert len({ids(span).span_id for span in place.exporter.get_finished_spans()}) == 7
     assert facts(whole)["user.id"] == "alice"
 
 
@@ -143,7 +149,7 @@ async def test_an_execution_is_in_the_trace_of_its_caller(place: Place) -> None:
             handle = await runtime.start(researching)
         await handle.result()
     assert parent(place.spans["researching"]) == request.get_span_context().span_id
-    assert {span.context.trace_id for span in place.spans.values()} == {request.get_span_context().trace_id}
+    assert {ids(span).trace_id for span in place.spans.values()} == {request.get_span_context().trace_id}
 
 
 async def test_a_step_finds_its_own_span_as_the_current_one(place: Place) -> None:
@@ -160,7 +166,7 @@ async def test_a_step_finds_its_own_span_as_the_current_one(place: Place) -> Non
     async with memory_runtime(watchers=[place.telemetry]):
         with place.tracer.start_as_current_span("request"):
             await outgoing()
-    assert parent(place.spans["http request"]) == place.spans[calls_out.spec.name].context.span_id
+    assert parent(place.spans["http request"]) == ids(place.spans[calls_out.spec.name]).span_id
 
 
 async def test_a_child_lies_in_the_step_that_started_it(place: Place) -> None:
@@ -174,8 +180,8 @@ async def test_a_child_lies_in_the_step_that_started_it(place: Place) -> None:
         await runtime.handle("child").signal("go", 1)
         assert await handle.result() == 3
     starting = place.spans["start parked"]
-    assert parent(place.spans["parked"]) == starting.context.span_id
-    assert place.spans["parked"].context.trace_id == starting.context.trace_id
+    assert parent(place.spans["parked"]) == ids(starting).span_id
+    assert ids(place.spans["parked"]).trace_id == ids(starting).trace_id
 
 
 async def test_spans_of_two_processes_are_one_trace(tmp_path: Path) -> None:
@@ -192,10 +198,21 @@ async def test_spans_of_two_processes_are_one_trace(tmp_path: Path) -> None:
     (step_span,) = [span for span in first.spans.values() if span.name == "double"]
     whole = second.spans["parked"]
     assert list(second.spans) == ["parked"]
-    assert parent(step_span) == whole.context.span_id
+    assert parent(step_span) == ids(whole).span_id
     assert parent(whole) == request.get_span_context().span_id
-    assert whole.context.trace_id == step_span.context.trace_id == request.get_span_context().trace_id
+    assert ids(whole).trace_id == ids(step_span).trace_id == request.get_span_context().trace_id
     assert (whole.start_time or 0) <= (step_span.start_time or 0) < (whole.end_time or 0)
+
+
+async def test_an_execution_that_another_process_begins_is_in_the_trace_of_its_caller(tmp_path: Path) -> None:
+    url, web, worker = f"sqlite:///{tmp_path}/a.db", Place(), Place()
+    async with Runtime(url, watchers=[web.telemetry], worker=False) as runtime:
+        with web.tracer.start_as_current_span("request") as request:
+            handle = await runtime.start(researching)
+    async with Runtime(url, watchers=[worker.telemetry], workflows=[researching]) as runtime:
+        await runtime.handle(handle.id).result()
+    assert list(web.spans) == ["request"]
+    assert parent(worker.spans["researching"]) == request.get_span_context().span_id
 
 
 async def test_an_agent_that_goes_on_in_another_process_is_one_span(tmp_path: Path) -> None:
@@ -231,7 +248,7 @@ async def test_each_attempt_of_a_step_is_a_span(place: Place) -> None:
     first, second = [span for span in place.exporter.get_finished_spans() if span.name == "shaky"]
     assert (first.status.status_code, first.status.description) == (StatusCode.ERROR, "ConnectionError: down")
     assert (second.status.status_code, facts(second)["assent.step.attempt"]) == (StatusCode.UNSET, 2)
-    assert first.context.span_id != second.context.span_id
+    assert ids(first).span_id != ids(second).span_id
 
 
 async def test_an_approval_is_a_span_from_the_question_to_the_verdict(place: Place) -> None:
@@ -255,7 +272,7 @@ async def test_the_sampler_decides_for_whole_executions_and_heeds_the_caller() -
     place.telemetry.flush()
     traces: dict[int, int] = {}
     for span in place.exporter.get_finished_spans():
-        traces[span.context.trace_id] = traces.get(span.context.trace_id, 0) + 1
+        traces[ids(span).trace_id] = traces.get(ids(span).trace_id, 0) + 1
     assert 0 < len(traces) < 20
     assert set(traces.values()) == {7}
 

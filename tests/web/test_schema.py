@@ -44,7 +44,7 @@ async def test_every_answer_is_as_the_document_says(tmp_path: Path) -> None:
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
         assert f"✅ {phase}\n" in said, said
     (covered,) = re.findall(r"API Links: +(\d+) covered", said)
-    assert int(covered) >= 10, said
+    assert int(covered) >= 8, said
 
 
 def test_every_link_leads_to_a_parameter_of_another_request() -> None:

@@ -31,7 +31,7 @@ class LiveByDefault(ListedByDefault):
     default = "live"
 
 
-monitor = typer.Typer(cls=LiveByDefault, help="Watch agents and executions, and what they cost. Without more: live.")
+monitor = typer.Typer(cls=LiveByDefault, help="Watch agents and what they cost. Without more: live.")
 
 
 @monitor.command("live")

@@ -111,7 +111,7 @@ class Trace:
 
     def _ended(self, event: Event) -> Sequence[Span]:
         outcomes: Mapping[str, Outcome] = {"execution.completed": "done", "execution.failed": "failed"}
-        outcome = outcomes.get(event.type, "cancelled")
+        outcome: Outcome = outcomes.get(event.type, "cancelled")
         why = str(object_of(event.value).get("reason") or "") if outcome == "cancelled" else ""
         error, reason = failure_of(event) if outcome == "failed" else ("", why)
         left = [key for key in self._open if key != ROOT]
@@ -217,7 +217,7 @@ class Trace:
     def _close(self, key: str, at: float, status: str, word: Mapping[str, Any]) -> Sequence[Span]:
         if key not in self._open:
             return ()
-        outcome = APPROVAL_OUTCOMES.get(status, "failed")
+        outcome: Outcome = APPROVAL_OUTCOMES.get(status, "failed")
         known = {**self._open[key].facts, "status": status, "approver": word.get("approver")}
         reason, error = str(word.get("reason") or ""), status if outcome == "failed" else ""
         return self._leave(key, at, outcome, error=error, reason=reason, facts=known)
