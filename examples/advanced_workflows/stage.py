@@ -25,7 +25,7 @@ from assent import AssentError, Event, ModelUnavailable, Runtime, WorkerSettings
 from assent.agents.messages import ModelRequest, ModelResponse
 from assent.agents.models import Model
 from assent.observe import EventStore, Span, SpanKind
-from assent.testing.scripted import ScriptedModel
+from assent.testing import ScriptedModel
 
 # Seconds that the scripted model thinks: long enough to be seen as a bar.
 THINKING = 0.04

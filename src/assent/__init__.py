@@ -158,6 +158,9 @@ if TYPE_CHECKING:
         govern_class,
         policy,
     )
+    from assent.observe import (
+        EventStore,
+    )
     from assent.policies import (
         load_policies,
     )
@@ -329,6 +332,7 @@ ROOMS = {
         "before_model",
         "before_tool",
     ),
+    "assent.observe": ("EventStore",),
     "assent.resilience": (
         "Bulkhead",
         "CircuitBreaker",
@@ -393,6 +397,7 @@ __all__ = [
     "DuplicateWorkflow",
     "Effect",
     "Event",
+    "EventStore",
     "ExecutionCancelled",
     "ExecutionConflict",
     "ExecutionFailed",

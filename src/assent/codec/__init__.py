@@ -7,4 +7,13 @@ from assent.codec.signatures import Signature, signature_of
 from assent.codec.text import digest, from_json, to_json
 from assent.codec.values import Codec, SureCodec, codec_for
 
-__all__ = ["Codec", "Signature", "SureCodec", "codec_for", "digest", "from_json", "signature_of", "to_json"] "SureCodec", "codec_for", "digest", "from_json", "signature_of", "to_json"]
+__all__ = [
+    "Codec",
+    "Signature",
+    "SureCodec",
+    "codec_for",
+    "digest",
+    "from_json",
+    "signature_of",
+    "to_json",
+]

@@ -1,5 +1,8 @@
 """Driving one execution on a store: every completion is journaled first and handed to workflow code afterwards.
 
+Only what nobody but our own code sees of it (the outcome of an inner step) may be handed over first. It is then
+journaled with what it leads to, and nothing of that happens before.
+
 All methods run as plain callbacks of the real loop, because workflow code may not be entered from inside a task.
 A drive has four ways to end: the execution is finished, it only waits and is parked in the store, its code and journal
 disagree, or the store failed. In the last case memory is thrown away and the execution read again, as after a crash.
