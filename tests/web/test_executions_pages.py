@@ -3,14 +3,20 @@
 import asyncio
 import re
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from assent import agent, answer, tool
+from assent.agents.messages import ModelRequest
 from assent.store import Event, ExecutionRecord, Status
+from assent.testing import ScriptedModel, tool_call
 from assent.web.execution_chart import chart_of, length
 from assent.web.execution_lanes import story_of
 from assent.web.lanes import Story
 from assent.web.reading import Told
+from assent.web.wording import dollars
 from tests.web.doors import browser, csrf, text_of
 from tests.web.place import Place, place
 
@@ -243,3 +249,37 @@ async def test_a_page_is_read_while_its_execution_goes_on() -> None:
         pages = await asyncio.gather(*(started(there, "order", item=f"lamp {n}") for n in range(3)))
         answers = await asyncio.gather(*(viewer.get(f"/executions/{one}") for one in pages))
         assert {answer.status_code for answer in answers} == {200}
+
+
+@tool
+async def look_up(city: str) -> str:
+    """How warm it is."""
+    return "21"
+
+
+def say(request: ModelRequest) -> Any:
+    return "warm" if len(request.messages) > 1 else tool_call("look_up", city="Rome")
+
+
+@agent(model=ScriptedModel(say, price="0.001"), tools=[look_up])
+async def weather_clerk(city: str) -> str:
+    """How warm is it in {{ city }}?"""
+    return str(await answer())
+
+
+async def test_what_agents_did_and_what_their_models_cost_is_shown() -> None:
+    async with place() as there, browser(there, OPERATOR) as operator:
+        handle = await there.runtime.start(weather_clerk, "Rome")
+        assert await handle.result() == "warm"
+        page = (await operator.get(f"/executions/{handle.id}")).text
+        shown = " ".join(text_of(page).split())
+        assert re.search(r"Models \$0\.0\d+ 2 requests, \d+ tokens", shown)
+        assert re.search(r"weather_clerk final 2 1 \d+ \$0\.0\d+", shown)
+        plain = await started(there, "quote", item="desk")
+        await there.ended(plain)
+        assert 'aria-label="Agents"' not in (await operator.get(f"/executions/{plain}")).text
+
+
+def test_amounts_of_dollars_are_as_exact_as_they_are_small() -> None:
+    amounts = ("0", "0.01", "1234.5", "0.000125", "0.00999")
+    assert [dollars(Decimal(each)) for each in amounts] == ["$0.00", "$0.01", "$1,234.50", "$0.000125", "$0.00999"]

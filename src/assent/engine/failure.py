@@ -38,7 +38,7 @@ def encode_failure(exc: BaseException) -> str:
     return to_json(
         {
             "type": f"{_name_of(type(exc).__module__)}:{type(exc).__qualname__}",
-            "message": _message(exc),
+            "message": message_of(exc),
             "traceback": _traceback(exc),
             "args": args if _is_native(args) else None,
             "state": state,
@@ -53,7 +53,7 @@ def decode_failure(text: str, *, wrapper: type[ExecutionFailed] = StepFailed) ->
     """
     facts = from_json(text)
     error: BaseException | None = _quietly(_rebuilt, facts)
-    if error is None or _message(error) != facts["message"]:
+    if error is None or message_of(error) != facts["message"]:
         type_name = facts["type"].replace(":", ".").removeprefix("builtins.")
         error = wrapper(
             f"{type_name}: {facts['message']}",
@@ -128,7 +128,8 @@ def _is_native(value: Any, depth: int = _DEEPEST) -> bool:
             return value is None or type(value) in {bool, int}
 
 
-def _message(exc: BaseException) -> str:
+def message_of(exc: BaseException) -> str:
+    """The words of an exception as text that JSON can hold, also of one whose words cannot be read."""
     message = _quietly(str, exc)
     return "its message cannot be read" if message is None else _writable(message)
 

@@ -232,6 +232,11 @@ class EventStore:
         return user_of(record) or NOBODY if record is not None else NOBODY
 
 
+def run_in(record: ExecutionRecord, journal: Sequence[Event]) -> Run:
+    """An execution and the agents in it, from its journal with large values filled in."""
+    return run_of(record, spans_of(record, journal))
+
+
 def run_of(record: ExecutionRecord, spans: Sequence[Span]) -> Run:
     """An execution and the agents in it, from its spans."""
     whole = spans[0]

@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 from typing_extensions import TypedDict, Unpack
 
@@ -16,6 +16,9 @@ from assent.resilience import Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
+Q = ParamSpec("Q")  # of a method without its instance
+U = TypeVar("U")
 
 # What every provider takes as the name of a tool.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -34,13 +37,19 @@ class ToolOptions(TypedDict, total=False):
     verify: Verify[Any]
 
 
+# How a plain function is performed. Steps, workflows and governed functions have terms of their own.
+TERMS: Final = ("retry", "timeout", "once", "verify")
+
+
 class Tool(Generic[P, R]):
     """A function that a model may call. Called by hand it is the function, in workflow code a recorded step."""
 
     def __init__(self, fn: Callable[P, Any], options: ToolOptions) -> None:
+        refuse_unknown("@tool", options, ToolOptions.__optional_keys__)
         functools.update_wrapper(self, fn, updated=())
         self.__wrapped__ = fn
-        self.name = options.get("name") or _name_of(fn)
+        self.options = options
+        self.name = options.get("name", _name_of(fn))
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"{self.name!r} is no name for a tool. Give one of letters, digits, _ and -, 64 at most.")
         self.description = options.get("description") or inspect.getdoc(fn) or ""
@@ -48,8 +57,17 @@ class Tool(Generic[P, R]):
         self.cache_seconds = seconds(options["cache"]) if "cache" in options else 0.0
         self.is_once = options.get("once", False) or "verify" in options
         self.is_plain = not (isinstance(fn, Step) or hasattr(type(fn), "program"))
-        self.call: Callable[..., Awaitable[Any]] = _step(fn, self.name, options) if self.is_plain else fn
+        self.call: Callable[..., Awaitable[Any]] = self.performed_by(fn) if self.is_plain else fn
         self._refuse_unnamed()
+        self._refuse_terms()
+
+    def performed_by(self, fn: Callable[..., Any]) -> Step[..., Any]:
+        """The step of this tool that performs `fn`."""
+        terms: dict[str, Any] = {key: self.options[key] for key in ("retry", "verify") if key in self.options}
+        if "timeout" in self.options:
+            terms["timeout"] = seconds(self.options["timeout"])
+        # No Python function is named like this, so that the journal tells calls of models from other steps.
+        return Step(fn, {"name": f"tool {self.name}", "once": self.is_once, **terms})
 
     @functools.cached_property
     def signature(self) -> Signature:
@@ -81,6 +99,26 @@ class Tool(Generic[P, R]):
         kinds = {each.kind for each in inspect.signature(_body_of(self.__wrapped__)).parameters.values()}
         if kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_KEYWORD}:
             raise UsageError(f"A model calls {self.name} by the names of its parameters, so each of them needs one.")
+
+    def _refuse_terms(self) -> None:
+        given = [name for name in TERMS if name in self.options]
+        if given and not self.is_plain:
+            raise UsageError(
+                f"{self.name} has terms of its own, so {', '.join(given)} would have no effect. Give them to its own "
+                "decorator."
+            )
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self: "Tool[Concatenate[S, Q], U]", instance: S, owner: type) -> "Tool[Q, U]": ...
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        wrapped: Any = self.__wrapped__
+        return Tool(wrapped.__get__(instance, owner), self.options)
 
 
 class _ToolDecorator:
@@ -131,21 +169,22 @@ def as_tool(thing: Any) -> Tool[..., Any]:
     return Tool(thing, {})
 
 
-def _step(fn: Callable[..., Any], name: str, options: ToolOptions) -> Step[..., Any]:
-    terms: dict[str, Any] = {key: options[key] for key in ("retry", "verify") if key in options}
-    if "timeout" in options:
-        terms["timeout"] = seconds(options["timeout"])
-    once = options.get("once", False) or "verify" in options
-    # No Python function is named like this, so that the journal tells calls of models from other steps.
-    return Step(fn, {"name": f"tool {name}", "once": once, **terms})
+def refuse_unknown(decorator: str, given: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raise UsageError for options that a decorator does not have: one that is misspelled would just not hold."""
+    if unknown := sorted(given.keys() - known):
+        raise UsageError(f"{decorator} has no option {', '.join(unknown)}. It has {', '.join(sorted(known))}.")
 
 
 def _name_of(fn: Any) -> str:
     name = getattr(fn, "name", None)
+    if not isinstance(name, str) and not hasattr(fn, "__qualname__"):
+        raise UsageError(f"{fn!r} does not tell a model what it is. Write a function with a docstring that calls it.")
     return (name if isinstance(name, str) else plain_name(fn)).rpartition(".")[2]
 
 
 def _body_of(fn: Any) -> Any:
-    while isinstance(getattr(type(fn), "program", None), property | functools.cached_property) or isinstance(fn, Step):
+    while isinstance(fn, Step | Tool) or isinstance(
+        getattr(type(fn), "program", None), property | functools.cached_property
+    ):
         fn = fn.__wrapped__
     return fn

@@ -16,6 +16,7 @@ from assent.engine import Program
 from assent.engine.rehearsal import Recording, divergence
 from assent.engine.texts import unsealed
 from assent.errors import UsageError
+from assent.observe import Metrics, run_in
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Workflow
 from assent.web.access import Access, Identity, identity_of
 from assent.web.answers import data_of, requester_of
@@ -27,6 +28,7 @@ from assent.web.forms import field
 from assent.web.pages import redirect, render
 from assent.web.reading import ApprovalsWanted, Told, approvals, execution_head, executions, told_of
 from assent.web.routing import Route
+from assent.web.wording import dollars
 
 PAGE: Final = 40
 MOST_SCANNED: Final = 20  # pages that are read to find those of one person
@@ -181,6 +183,7 @@ async def show_execution(request: Request) -> Response:
     record, story = told.record, story_of(told, now)
     children = await desk.engine.executions(ExecutionQuery(parent_id=record.id, limit=PAGE))
     is_operator = identity.access >= Access.OPERATOR
+    run = run_in(record, told.events)
     return await render(
         request,
         "execution.html",
@@ -188,7 +191,8 @@ async def show_execution(request: Request) -> Response:
         requester=requester_of(record),
         chart=chart_of(story),
         length=length,
-        figures=_figures(told, story.end - story.begin),
+        figures=_figures(told, story.end - story.begin, run.metrics),
+        agents=run.agents,
         arguments=_arguments(told),
         outcome=data_of(told.ending.value) if told.ending is not None else None,
         waits="" if record.status.is_final else await waiting_for(desk.store, record, now),
@@ -214,7 +218,7 @@ def _arguments(told: Told) -> Any:
     return data_of(started or told.record.arguments)
 
 
-def _figures(told: Told, seconds: float) -> list[tuple[str, str, str]]:
+def _figures(told: Told, seconds: float, spent: Metrics) -> list[tuple[str, str, str]]:
     """What the head of the page counts: label, value and a hint."""
     types = [event.type for event in told.events]
     work = sum(
@@ -229,12 +233,22 @@ def _figures(told: Told, seconds: float) -> list[tuple[str, str, str]]:
         ("Duration" if told.record.status.is_final else "So far", length(max(0.0, seconds)), f"{length(work)} of work"),
         ("Steps", str(steps), f"{retries} tried again" if retries else "none tried again"),
         ("People asked", str(len(told.asked)), ", ".join(people) if people else "nobody has decided"),
-        (
+        _cost(spent)
+        if spent.llm_calls or spent.cache_hits
+        else (
             "Parked",
             _times(parked),
             f"resumed {_times(resumed)}" if resumed else "not resumed yet" if parked else "it never had to wait",
         ),
     ]
+
+
+def _cost(spent: Metrics) -> tuple[str, str, str]:
+    """What asking models cost."""
+    unpriced = f", {spent.unpriced} without a price" if spent.unpriced else ""
+    kept = f", {spent.cache_hits} from the cache" if spent.cache_hits else ""
+    requests = "one request" if spent.llm_calls == 1 else f"{spent.llm_calls} requests"
+    return "Models", dollars(spent.total_cost), f"{requests}, {spent.total_tokens:,} tokens{unpriced}{kept}"
 
 
 def _times(count: int) -> str:

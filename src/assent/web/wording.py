@@ -157,11 +157,17 @@ def _flat(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+def dollars(amount: Decimal) -> str:
+    """An amount of US dollars: with cents, and below a cent with what there is."""
+    return f"${amount:,.2f}" if amount >= Decimal("0.01") or not amount else f"${amount:.6f}".rstrip("0")
+
+
 FILTERS: Final = MappingProxyType(
     {
         "ago": ago,
         "amount": amount,
         "bounds": bounds,
+        "dollars": dollars,
         "gist": gist,
         "initials": initials,
         "iso": iso,
