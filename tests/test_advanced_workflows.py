@@ -1,5 +1,7 @@
 """The scripts of examples/advanced_workflows: what they show comes out as expected, also after a restart."""
 
+import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -14,12 +16,15 @@ import conditional_workflow
 import parallel_workflow
 import pytest
 import retry_workflow
-from stage import REAL, Scene, play, surprises
+from replies import REPLIES
+from stage import ENDS, REAL, Scene, play, surprises
 
 from assent import Runtime, Workflow
 from assent.store import Event
 from assent.store.sqlite import SqliteStore
 from assent.testing import JumpingLoop, every_crash, memory_runtime, survived
+from tests.agents.loopback import Answer, Loopback, Received
+from tests.agents.wires import OpenAIWire, Said
 from tests.test_examples import EXAMPLES, command, run
 
 FOLDER = EXAMPLES / "advanced_workflows"
@@ -71,6 +76,28 @@ def test_a_script_ends_with_1_if_a_scene_is_not_as_expected(tmp_path: Path) -> N
         assert word in complaint
 
 
+async def test_a_script_asks_the_model_that_it_is_given(tmp_path: Path) -> None:
+    wire = OpenAIWire()
+
+    def reply(received: Received) -> Answer:
+        prompt = wire.asked(received).users[-1]
+        found = next(text for pattern, text in REPLIES.items() if re.match(pattern, prompt, re.DOTALL))
+        return Answer(body=wire.answer(Said((found,))))
+
+    async with Loopback.running() as server:
+        server.says(*[reply] * 100)
+        script = FOLDER / "conditional_workflow.py"
+        environment = {**os.environ, "ASSENT_MODEL": f"{server.url}/v1#kettle"}
+        process = await asyncio.create_subprocess_exec(
+            *command(script), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        shown, _ = await process.communicate()
+        assert process.returncode == 0, shown.decode()
+        last = LAST.search(shown.decode())
+        assert last is not None
+        assert int(last[2]) == len(server.received) > len(conditional_workflow.SCENES)
+
+
 async def journal_of(store: Path) -> list[Event]:
     async with SqliteStore(str(store)) as opened:
         return await opened.events(limit=100_000)
@@ -78,7 +105,7 @@ async def journal_of(store: Path) -> list[Event]:
 
 def asked(events: Sequence[Event]) -> list[Event]:
     """The ends of requests to models."""
-    return [event for event in events if event.type.startswith("step.") and (event.name or "").startswith("model ")]
+    return [event for event in events if event.type in ENDS and (event.name or "").startswith("model ")]
 
 
 @pytest.mark.parametrize("module", SCRIPTS, ids=lambda module: module.__name__)

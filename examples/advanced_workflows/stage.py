@@ -30,6 +30,7 @@ from assent.testing import ScriptedModel
 # Seconds that the scripted model thinks: long enough to be seen as a bar.
 THINKING = 0.04
 
+ENDS = {"step.completed", "step.retried", "step.failed"}
 WIDTH = 32  # of the bars, in letters
 MARKS = {"done": "█", "failed": "▒", "cancelled": "░", "open": "░"}
 
@@ -204,7 +205,7 @@ async def play_all(scenes: Sequence[Scene], url: str) -> int:
     asked: list[Event] = []
 
     def notice(event: Event) -> None:
-        if event.type.startswith("step.") and (event.name or "").startswith("model "):
+        if event.type in ENDS and (event.name or "").startswith("model "):
             asked.append(event)
 
     headline, failures = "", 0

@@ -2,13 +2,25 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Final
 
 from assent.agents.cache import cached_step
+from assent.agents.faults import raise_cancellation, told
 from assent.agents.hooks import Hooks, ToolUse
 from assent.agents.messages import ToolCall, ToolMessage, ToolSchema
 from assent.codec import codec_for
-from assent.errors import RuntimeRequired, StateNotCaptured, UsageError
+from assent.engine import Step
+from assent.errors import (
+    CodecError,
+    MissingKey,
+    NotDeterministic,
+    OutsideWorkflow,
+    PromptError,
+    RuntimeRequired,
+    StateNotCaptured,
+    UsageError,
+)
 from assent.governance import Governed
 from assent.governance.terms import Terms
 from assent.tools import Tool, as_tool
@@ -20,7 +32,7 @@ ARGUMENTS: Final = codec_for(dict[str, Any])
 TEXT: Final = codec_for(str)
 
 # What is wrong with the program, and nothing that a model could do something about.
-_OURS: Final = (RuntimeRequired, StateNotCaptured)
+_OURS: Final = (RuntimeRequired, StateNotCaptured, NotDeterministic, OutsideWorkflow, PromptError, MissingKey)
 
 
 class Hand:
@@ -30,18 +42,17 @@ class Hand:
         self.tool = tool
         self.schema = ToolSchema(tool.name, tool.description, tool.parameters)
         self._call = cached_step(tool) if tool.cache_seconds else tool.call
-        # A plain tool is under the policies of the runtime too. Where there are none, it is only a step.
-        self._governed: Governed[..., Any] | None = None
-        if tool.is_plain:
-            self._governed = Governed(self._call, Terms(name=tool.name, once=tool.is_once))
+        # Whatever a model calls is under the policies of the runtime. Where there are none, it is only what it is.
+        call: Any = self._call
+        once = tool.is_once or (isinstance(call, Step) and call.spec.once)
+        self._governed = call if isinstance(call, Governed) else Governed(call, Terms(name=tool.name, once=once))
 
     async def perform(self, arguments: Mapping[str, Any]) -> str:
         """Call it, and tell the result as text."""
         args, kwargs = self.tool.signature.spread(arguments)
-        governed = self._governed
-        call = governed if governed is not None and governed.policies else self._call
+        call = self._governed if self._governed.policies else self._call
         value = await call(*args, **kwargs)
-        text = value if isinstance(value, str) else self.tool.signature.returns.encode(value)
+        text = str.__str__(value) if isinstance(value, str) else self.tool.signature.returns.encode(value)
         return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} [cut: {len(text)} letters in all]"
 
 
@@ -82,28 +93,39 @@ class Hands:
             return _failure(call, f"there is no tool {call.name!r}; the tools are: {known}")
         try:
             return await _performed(hand, call, hooks)
-        except _OURS:
-            raise
-        except Exception as error:  # noqa: BLE001 - a tool may fail in any way, and the model is told
-            return _failure(call, f"{type(error).__name__}: {error}")
+        except CodecError as error:
+            return _failure(call, told(error))
 
 
 async def _performed(hand: Hand, call: ToolCall, hooks: Hooks) -> ToolMessage:
     arguments = hand.tool.read(call.arguments)
     if not hooks.hooks:
-        return ToolMessage(call.id, call.name, await hand.perform(arguments))
+        text, failed = await _outcome(hand, arguments)
+        return ToolMessage(call.id, call.name, text, failed)
     shown = ARGUMENTS.decode(hand.tool.signature.encode(arguments))
     before = await hooks.ask(
         "before_tool", shown, ARGUMENTS, tool=call.name, shown=lambda found: (ToolUse(call.name, found),)
     )
     if before.blocked is not None:
         return _failure(call, f"blocked: {before.blocked}")
-    use = ToolUse(call.name, before.value)
-    text = await hand.perform(hand.tool.read(ARGUMENTS.encode(use.arguments)))
-    after = await hooks.ask("after_tool", text, TEXT, tool=call.name, shown=lambda found: (use, found))
+    arguments = hand.tool.read(ARGUMENTS.encode(before.value))
+    text, failed = await _outcome(hand, arguments)
+    use = ToolUse(call.name, before.value, failed)
+    after = await hooks.ask("after_tool", text, TEXT, tool=call.name, shown=lambda found: (deepcopy(use), found))
     if after.blocked is not None:
         return _failure(call, f"its result is withheld: {after.blocked}")
-    return ToolMessage(call.id, call.name, "\n".join([after.value, *before.suggestions, *after.suggestions]))
+    return ToolMessage(call.id, call.name, "\n".join([after.value, *before.suggestions, *after.suggestions]), failed)
+
+
+async def _outcome(hand: Hand, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+    """What a call came to, and whether it failed."""
+    try:
+        return await hand.perform(arguments), False
+    except _OURS:
+        raise
+    except (Exception, asyncio.CancelledError) as error:  # a tool may fail in any way, and the model is told
+        raise_cancellation(error)
+        return told(error)[:LONGEST_RESULT], True
 
 
 def _failure(call: ToolCall, text: str) -> ToolMessage:

@@ -3,15 +3,18 @@
 before_model(request)         after_model(response)
 before_tool(use)              after_tool(use, text)
 
-A hook is asked once, as a recorded step, and replays. One that fails blocks.
+A hook is asked once, as a recorded step, and replays. One that fails blocks. What it is shown is its own copy: only
+what it returns counts.
 """
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Generic, Literal, TypeVar
 
+from assent.agents.faults import raise_cancellation, told
 from assent.codec import Codec
 from assent.errors import UsageError
 from assent.resilience.ground import ground
@@ -65,6 +68,7 @@ class ToolUse:
 
     tool: str
     arguments: dict[str, Any]
+    failed: bool = False  # after the call: the text is what it failed with
 
 
 def before_model(fn: Callable[..., Any]) -> Hook:
@@ -83,7 +87,7 @@ def before_tool(only: str = "*") -> Callable[[Callable[..., Any]], Hook]:
 
 
 def after_tool(only: str = "*") -> Callable[[Callable[..., Any]], Hook]:
-    """Ask `fn(use, text)` after each call of a tool whose name fits the pattern."""
+    """Ask `fn(use, text)` after each call of a tool whose name fits the pattern, also after one that failed."""
     return lambda fn: Hook("after_tool", fn, only)
 
 
@@ -147,7 +151,7 @@ async def _asked(hooks: Sequence[Hook], value: Any, codec: Codec, shown: Callabl
     answers = Answers()
     for hook in hooks:
         try:
-            result = await _answer(hook, shown(value))
+            result = await _answer(hook, shown(codec.decode(codec.encode(value))))
             if result.kind == "block":
                 return replace(answers, blocked=result.text or "a hook blocked it")
             if result.kind == "suggest":
@@ -155,9 +159,10 @@ async def _asked(hooks: Sequence[Hook], value: Any, codec: Codec, shown: Callabl
             if result.kind == "modify":
                 text = codec.encode(result.value)
                 value, answers = codec.decode(text), replace(answers, modified=text)
-        except Exception as error:  # noqa: BLE001 - whatever a hook fails with, what it guards must not pass
+        except (Exception, CancelledError) as error:  # whatever a hook fails with, what it guards must not pass
+            raise_cancellation(error)
             name = getattr(hook.fn, "__name__", type(hook.fn).__name__)
-            return replace(answers, blocked=f"the hook {name} failed with {type(error).__name__}: {error}")
+            return replace(answers, blocked=f"the hook {name} failed with {told(error)}")
     return answers
 
 

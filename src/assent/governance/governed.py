@@ -28,6 +28,7 @@ from assent.governance.bare import Bare
 from assent.governance.flow import Flow, redacted_error
 from assent.governance.patience import Patience
 from assent.governance.policy import Policy
+from assent.governance.redaction import Redaction
 from assent.governance.terms import PolicySet, Subject, Terms
 from assent.governance.veil import veiled
 
@@ -138,6 +139,11 @@ class Governed(Generic[P, R]):
     def policies(self) -> tuple[Policy, ...]:
         """Those that hold for a call from here: the runtime's that are for it, and its own."""
         return self._rules().policies
+
+    @property
+    def redaction(self) -> Redaction:
+        """What nobody may read of a call from here."""
+        return self._rules().redaction
 
     def _rules(self) -> PolicySet:
         """The policies that hold here: those of the runtime before its own."""

@@ -46,6 +46,8 @@ class Tool(Generic[P, R]):
 
     def __init__(self, fn: Callable[P, Any], options: ToolOptions) -> None:
         refuse_unknown("@tool", options, ToolOptions.__optional_keys__)
+        if isinstance(fn, Tool):
+            fn, options = fn.__wrapped__, {**fn.options, **options}
         functools.update_wrapper(self, fn, updated=())
         self.__wrapped__ = fn
         self.options = options
@@ -176,9 +178,9 @@ def refuse_unknown(decorator: str, given: Mapping[str, Any], known: frozenset[st
 
 
 def _name_of(fn: Any) -> str:
-    name = getattr(fn, "name", None)
-    if not isinstance(name, str) and not hasattr(fn, "__qualname__"):
+    if not hasattr(fn, "__qualname__"):
         raise UsageError(f"{fn!r} does not tell a model what it is. Write a function with a docstring that calls it.")
+    name = getattr(fn, "name", None)
     return (name if isinstance(name, str) else plain_name(fn)).rpartition(".")[2]
 
 
