@@ -13,10 +13,11 @@ from typing_extensions import TypedDict, Unpack
 from assent.agents.cache import Cache
 from assent.agents.hands import Hands
 from assent.agents.hooks import Hook, Hooks
-from assent.agents.limits import Limits
+from assent.agents.limits import Limits, StopReason
 from assent.agents.loop import PATIENT, AgentResult, AgentSpec, Run, output_of
 from assent.agents.messages import ModelSettings
 from assent.agents.models import Model
+from assent.agents.notes import RunNotes
 from assent.agents.output import Output
 from assent.agents.prompt import Prompt
 from assent.agents.providers import model_of
@@ -166,8 +167,8 @@ class Question:
         try:
             value = await self.value()
         except AgentStopped:
-            if self.last is None:
-                raise
+            if self.last is None or self.last.stop is StopReason.FINAL:
+                raise  # it is another agent that stopped
             return self.last
         if self.last is None:
             raise UsageError(f"{self.agent.name} has asked no model, so there is nothing to tell. Call it itself.")
@@ -177,7 +178,8 @@ class Question:
         """Ask the model, by default what the template says. Raises AgentStopped, ModelError."""
         text = self.agent.prompt.filled(self.arguments) if prompt is None else prompt
         session = str(self.arguments.get(SESSION) or "")
-        self.last = await Run(self.agent.spec, session=session).result(text)
+        run = Run(self.agent.spec, RunNotes(self.agent.name), session)
+        self.last = await run.result(text)
         return output_of(self.last, self.agent.name)
 
 

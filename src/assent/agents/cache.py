@@ -5,23 +5,22 @@ kept is served to whoever asks the same, so it must not depend on who asks.
 """
 
 import functools
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from assent.agents.messages import ModelRequest, ModelResponse
+from assent.agents.messages import REQUEST, RESPONSE, ModelRequest, ModelResponse
 from assent.agents.models import Model
 from assent.clock import Duration, seconds
-from assent.codec import codec_for, digest
+from assent.codec import Codec, digest
 from assent.engine import Note, Step, step_scope
-from assent.errors import UsageError
+from assent.errors import CodecError, UsageError
 from assent.governance import ambient_authority
 from assent.store.shelf import Cell
 from assent.tools import Tool
-
-REQUEST: Final = codec_for(ModelRequest)
-RESPONSE: Final = codec_for(ModelResponse)
 
 # In the journal, beside the outcome of a call that was not made.
 CACHED: Final = "agent.tool.cached"
@@ -39,19 +38,22 @@ class Cache:
         if seconds(self.ttl) == 0 or self.most_bytes < 1:
             raise UsageError(f"{self!r} keeps nothing. Give it a time and some bytes, or leave it out.")
 
-    async def get(self, shelf: str, key: str, ask: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
-        """The text under a key, asked for unless it is there; and whether it was there."""
+    async def get(self, shelf: str, key: str, codec: Codec, ask: Callable[[], Awaitable[Any]]) -> tuple[Any, bool]:
+        """The value under a key, asked for unless it is there; and whether it was there."""
         authority = ambient_authority.get()
         if authority is None:
             return await ask(), False
         store, now = authority.store, authority.clock.now()
         found = await store.cell(shelf, key, now)
         if found is not None:
-            return found.text, True
-        text, now = await ask(), authority.clock.now()
-        await store.put(Cell(shelf=shelf, key=key, text=text, written_at=now, expires_at=now + seconds(self.ttl)))
-        await store.trim(shelf, self.most_bytes, now)
-        return text, False
+            with suppress(CodecError):  # it was kept by other code, whose results had another type
+                return codec.decode(found.text), True
+        value, now = await ask(), authority.clock.now()
+        with suppress(CodecError):  # what cannot be kept is still a result
+            text, value = codec.round_trip(value)
+            await store.put(Cell(shelf=shelf, key=key, text=text, written_at=now, expires_at=now + seconds(self.ttl)))
+            await store.trim(shelf, self.most_bytes, now)
+        return value, False
 
 
 class CachedModel:
@@ -66,11 +68,8 @@ class CachedModel:
         return self._model.name
 
     async def request(self, request: ModelRequest) -> ModelResponse:
-        async def ask() -> str:
-            return RESPONSE.encode(await self._model.request(request))
-
-        text, was_there = await self._cache.get(f"cache/model/{self.name}", _key(request), ask)
-        response: ModelResponse = RESPONSE.decode(text)
+        ask = functools.partial(self._model.request, request)
+        response, was_there = await self._cache.get(f"cache/model/{self.name}", _key(request), RESPONSE, ask)
         return replace(response, cached=True, cost=Decimal(0)) if was_there else response
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse]:
@@ -83,26 +82,25 @@ class CachedModel:
 
 def cached_step(tool: Tool[..., Any]) -> Step[..., Any]:
     """The step of a plain tool, whose results are kept. Raises UsageError for a tool of another kind."""
-    if not tool.is_plain or tool.is_once:
+    fn, signature, cache = tool.__wrapped__, tool.signature, Cache(tool.cache_seconds)
+    if not tool.is_plain or tool.is_once or inspect.ismethod(fn):
         raise UsageError(
-            f"The results of {tool.name} cannot be kept: only those of a plain tool that may be repeated can. Leave "
-            "out `cache`."
+            f"The results of {tool.name} cannot be kept: only those of a plain function that may be repeated can, and "
+            "those of a method depend on its object. Leave out `cache`."
         )
-    perform, returns, cache = tool.call, tool.signature.returns, Cache(tool.cache_seconds)
+    # Tools of one name may be different functions, in different agents.
+    shelf = f"cache/tool/{fn.__module__}:{fn.__qualname__}"
 
-    @functools.wraps(tool.__wrapped__)
+    @functools.wraps(fn)
     async def fetch(*args: Any, **kwargs: Any) -> Any:
-        async def ask() -> str:
-            return returns.encode(await perform(*args, **kwargs))
-
-        key = tool.signature.digest(tool.signature.bind(args, kwargs))
-        text, was_there = await cache.get(f"cache/tool/{tool.name}", key, ask)
+        key, ask = signature.digest(signature.bind(args, kwargs)), functools.partial(tool.call, *args, **kwargs)
+        value, was_there = await cache.get(shelf, key, signature.returns, ask)
         scope = step_scope.get()
         if was_there and scope is not None:
             scope.notes.append(Note(CACHED, tool.name))
-        return returns.decode(text)
+        return value
 
-    return Step(fetch, {"name": f"tool {tool.name}"})
+    return tool.performed_by(fetch)
 
 
 def _key(request: ModelRequest) -> str:

@@ -7,7 +7,7 @@ are reached by tools of one's own.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from inspect import Parameter
 from inspect import Signature as Parameters
 from typing import Any, Final, Self, TypeVar
@@ -22,8 +22,9 @@ from pydantic_ai.toolsets.abstract import AbstractToolset, ToolsetTool
 from pydantic_ai.toolsets.wrapper import WrapperToolset
 from pydantic_core import to_jsonable_python
 
-from assent.agents.loop import RESPONSE, SHOWN, facts_of_request
-from assent.agents.messages import ModelResponse
+from assent.agents.limits import StopReason
+from assent.agents.messages import RESPONSE, ModelResponse
+from assent.agents.notes import RunNotes, facts_of_request
 from assent.agents.translation import Question, response_of
 from assent.codec import Signature, codec_for, signature_of
 from assent.engine import LiveExecution, StepSpec, current
@@ -68,49 +69,22 @@ class DurableAgent(WrapperAgent[D, R]):
         given = options.pop("model", None) or self.wrapped.model
         if given is None:
             raise UsageError(f"The agent {self._called} has no model. Give it one.")
-        told = Told(live, self._called)
-        model = RecordedModel(infer_model(given), told)
+        notes = RunNotes(self._called, live)
+        model = RecordedModel(infer_model(given), live, notes)
         toolsets = [RecordedToolset(each) for each in self.wrapped.toolsets]
-        told.begin(model.name, user_prompt)
-        with self.wrapped.override(model=model, toolsets=toolsets, tools=[]):
+        notes.begin(model.name, str(user_prompt or ""))
+        with notes.ending_if_it_fails(), self.wrapped.override(model=model, toolsets=toolsets, tools=[]):
             async with self.wrapped.iter(user_prompt, **options) as run:
                 yield run
-        told.end()
-
-
-@dataclass(slots=True)
-class Told:
-    """What the journal is told of one run."""
-
-    live: LiveExecution
-    agent: str
-    number: int = field(init=False)
-    turns: int = 0
-
-    def __post_init__(self) -> None:
-        self.number = len(self.live.marks)
-
-    def begin(self, model: str, prompt: Any) -> None:
-        facts = {"model": model, "prompt": str(prompt)[:SHOWN] if prompt else ""}
-        self.live.note("agent.started", {**self._name(), **facts})
-
-    def end(self) -> None:
-        self.live.note("agent.ended", {**self._name(), "stop": "final", "turns": self.turns})
-
-    def facts(self) -> dict[str, Any]:
-        self.turns += 1
-        return {**self._name(), "turn": self.turns}
-
-    def _name(self) -> dict[str, Any]:
-        return {"agent": self.agent, "run": self.number}
+        notes.end(StopReason.FINAL)
 
 
 class RecordedModel(WrapperModel):
     """A model whose answers are recorded."""
 
-    def __init__(self, model: Model, told: Told) -> None:
+    def __init__(self, model: Model, live: LiveExecution, notes: RunNotes) -> None:
         super().__init__(model)
-        self._told = told
+        self._live, self._notes = live, notes
 
     @property
     def name(self) -> str:
@@ -137,7 +111,7 @@ class RecordedModel(WrapperModel):
         step = StepSpec(
             name=f"model {self.name}", perform=perform, signature=signature_of(facts_of_request), returns=RESPONSE
         )
-        return _restored(await self._told.live.run_step(step, self._told.facts()))
+        return _restored(await self._live.run_step(step, self._notes.next_turn()))
 
     @asynccontextmanager
     async def request_stream(

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final
 
 from assent.agents.cache import cached_step
 from assent.agents.faults import raise_cancellation, told
 from assent.agents.hooks import Hooks, ToolUse
-from assent.agents.messages import ToolCall, ToolMessage, ToolSchema
-from assent.codec import codec_for
+from assent.agents.messages import RESPONSE, ModelResponse, ToolCall, ToolMessage, ToolSchema
+from assent.codec import codec_for, from_json, to_json
 from assent.engine import Step
 from assent.errors import (
     CodecError,
@@ -22,7 +24,9 @@ from assent.errors import (
     UsageError,
 )
 from assent.governance import Governed
+from assent.governance.redaction import REDACTED
 from assent.governance.terms import Terms
+from assent.governance.veil import UNKNOWN, secrets_of, veiled, without
 from assent.tools import Tool, as_tool
 
 # A model reads no more of one result; about ten thousand tokens.
@@ -55,6 +59,23 @@ class Hand:
         text = str.__str__(value) if isinstance(value, str) else self.tool.signature.returns.encode(value)
         return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} [cut: {len(text)} letters in all]"
 
+    def shown(self, arguments: str) -> tuple[str, frozenset[str]]:
+        """The arguments of a call as people may read them, and what of them is secret."""
+        governed = self._governed
+        if governed is not self._call and not governed.policies:
+            return arguments, frozenset()
+        try:
+            given = from_json(arguments or "{}")
+        except ValueError:
+            return REDACTED, frozenset()  # who knows what it holds
+        if not governed.terms.captured:
+            return REDACTED, frozenset()
+        text, values = to_json(given), UNKNOWN
+        with suppress(CodecError):
+            values = self.tool.signature.read(given) if isinstance(given, dict) else UNKNOWN
+        shown = veiled(governed.redaction, text, values)
+        return (arguments, frozenset()) if shown == text else (shown, secrets_of(governed.redaction, text, values))
+
 
 class Hands:
     """All tools of an agent."""
@@ -66,6 +87,19 @@ class Hands:
                 raise UsageError(f"Two tools are called {hand.tool.name!r}. Give one of them another name.")
             self._hands[hand.tool.name] = hand
         self.schemas = tuple(hand.schema for hand in self._hands.values())
+
+    def hush(self, text: str, response: ModelResponse) -> str:
+        """The JSON of an answer, without what policies hide in the arguments of its calls."""
+        calls, secrets = [], frozenset[str]()
+        for call in response.message.calls:
+            if call.name in self._hands:
+                shown, hidden = self._hands[call.name].shown(call.arguments)
+                call, secrets = replace(call, arguments=shown), secrets | hidden
+            calls.append(call)
+        if tuple(calls) == response.message.calls:
+            return text
+        message = replace(response.message, calls=tuple(calls), raw=None)
+        return without(secrets, RESPONSE.encode(replace(response, message=message)))
 
     async def perform(self, calls: Sequence[ToolCall], hooks: Hooks) -> list[ToolMessage]:
         """Perform the calls of one turn. What fails is told to the model."""
@@ -123,7 +157,7 @@ async def _outcome(hand: Hand, arguments: Mapping[str, Any]) -> tuple[str, bool]
         return await hand.perform(arguments), False
     except _OURS:
         raise
-    except (Exception, asyncio.CancelledError) as error:  # a tool may fail in any way, and the model is told
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a tool may fail in any way
         raise_cancellation(error)
         return told(error)[:LONGEST_RESULT], True
 

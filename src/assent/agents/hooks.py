@@ -159,7 +159,7 @@ async def _asked(hooks: Sequence[Hook], value: Any, codec: Codec, shown: Callabl
             if result.kind == "modify":
                 text = codec.encode(result.value)
                 value, answers = codec.decode(text), replace(answers, modified=text)
-        except (Exception, CancelledError) as error:  # whatever a hook fails with, what it guards must not pass
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - what it guards must not pass
             raise_cancellation(error)
             name = getattr(hook.fn, "__name__", type(hook.fn).__name__)
             return replace(answers, blocked=f"the hook {name} failed with {told(error)}")

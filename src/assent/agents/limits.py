@@ -1,7 +1,7 @@
 """How far an agent may go, and why it stopped."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 from assent.clock import Duration, seconds
@@ -42,7 +42,7 @@ class Limits:
         if type(self.turns) is not int or self.turns < 1:
             raise UsageError(f"turns={self.turns!r} lets an agent say nothing. Give a whole number from 1 on.")
         if self.cost is not None:
-            object.__setattr__(self, "cost", Decimal(str(self.cost)))
+            object.__setattr__(self, "cost", _dollars(self.cost))
         if self.time is not None:
             object.__setattr__(self, "time", seconds(self.time))
 
@@ -55,3 +55,13 @@ class Limits:
         if self.cost is not None and cost >= Decimal(str(self.cost)):
             return StopReason.COST_LIMIT
         return None
+
+
+def _dollars(cost: Decimal | float | str) -> Decimal:
+    try:
+        found = Decimal(str(cost))
+    except InvalidOperation:
+        found = Decimal("nan")
+    if found.is_nan():
+        raise UsageError(f"max_cost={cost!r} is no amount. Give US dollars, such as 0.5.")
+    return found

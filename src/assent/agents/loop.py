@@ -16,28 +16,32 @@ from assent.agents.choosing import chosen
 from assent.agents.hands import Hands
 from assent.agents.hooks import Hooks
 from assent.agents.limits import Limits, StopReason
-from assent.agents.messages import Message, ModelRequest, ModelResponse, ModelSettings, Usage, UserMessage
+from assent.agents.messages import (
+    REQUEST,
+    RESPONSE,
+    Message,
+    ModelRequest,
+    ModelResponse,
+    ModelSettings,
+    Usage,
+    UserMessage,
+)
 from assent.agents.models import Model
+from assent.agents.notes import RunNotes, facts_of_request
 from assent.agents.output import Output, OutputInvalid
 from assent.agents.recollection import Recollection
 from assent.agents.streaming import Audience
-from assent.codec import SureCodec, codec_for, signature_of
+from assent.codec import signature_of
 from assent.engine import StepSpec, current
-from assent.errors import AgentStopped, ModelError, ModelRateLimited, ModelUnavailable
+from assent.errors import AgentStopped, ModelRateLimited, ModelUnavailable
 from assent.resilience import Retry
 
 T = TypeVar("T")
-
-REQUEST: Final = codec_for(ModelRequest)
-RESPONSE: Final = SureCodec(ModelResponse)
 
 # Four attempts over some ten seconds get past the hiccups of a provider; an outage is for a FallbackModel.
 PATIENT: Final = Retry(4, initial=0.5, maximum="30s", on=(ModelUnavailable, ModelRateLimited))
 
 EMPTY: Final = "You said nothing. Give the result."
-
-# Of a prompt, in the note that an agent has begun.
-SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ class AgentSpec:
 class AgentResult(Generic[T]):
     """What one run of an agent came to. Its `messages` begin with the prompt."""
 
-    output: T | None = None  # the result; None unless it stopped with StopReason.FINAL
+    output: T | None = None  # the result; None if there is none
     stop: StopReason
     turns: int
     usage: Usage
@@ -77,9 +81,8 @@ class Run:
     """One run of an agent: what has been said, and what it has used up."""
 
     spec: AgentSpec
+    notes: RunNotes
     session: str = ""
-    number: int = 0  # within its execution
-    turns: int = 0
     repairs: int = 0
     usage: Usage = field(default_factory=Usage)
     cost: Decimal = Decimal(0)
@@ -91,23 +94,15 @@ class Run:
 
     async def result(self, prompt: str) -> AgentResult[Any]:
         """Run to the end, whatever that is. Raises what the model failed with."""
-        self._begin(prompt)
-        try:
+        self.messages.append(UserMessage(prompt))
+        self.notes.begin(chosen(self.spec.model, self.spec.name).name, prompt)
+        with self.notes.ending_if_it_fails():
             stop = await self._in_time()
-        except asyncio.CancelledError:
-            self._end(StopReason.CANCELLED)
-            raise
-        except ModelError as error:
-            self._end(StopReason.MODEL_FAILED, f"{type(error).__name__}: {error}")
-            raise
-        except Exception as error:
-            self._end(StopReason.FAILED, f"{type(error).__name__}: {error}")
-            raise
-        self._end(stop, self.reason)
+        self.notes.end(stop, self.reason)
         return AgentResult(
             output=self.output,
             stop=stop,
-            turns=self.turns,
+            turns=self.notes.turns,
             usage=self.usage,
             cost=self.cost,
             messages=tuple(self.messages),
@@ -136,7 +131,7 @@ class Run:
 
     async def _converse(self) -> StopReason:
         limits, spec = self.spec.limits, self.spec
-        while (reached := limits.reached(self.turns, self.usage.total_tokens, self.cost)) is None:
+        while (reached := limits.reached(self.notes.turns, self.usage.total_tokens, self.cost)) is None:
             response = await self._ask()
             if response is None:
                 return StopReason.BLOCKED
@@ -155,10 +150,13 @@ class Run:
         try:
             if not response.message.text.strip():
                 raise OutputInvalid(EMPTY)
-            self.output = self.spec.output.read(response.message.text)
+            output = self.spec.output.read(response.message.text)
         except OutputInvalid as error:
             return self._mended(str(error), response)
-        return StopReason.LENGTH if response.finish == "length" and self.spec.output.is_text else StopReason.FINAL
+        if response.finish == "length" and isinstance(output, str):
+            return StopReason.LENGTH
+        self.output = output
+        return StopReason.FINAL
 
     def _mended(self, problem: str, response: ModelResponse) -> StopReason | None:
         if self.repairs >= self.spec.repairs:
@@ -199,8 +197,15 @@ class Run:
         )
 
     async def _request(self, request: ModelRequest) -> ModelResponse:
+        """One request, which is paid for whatever becomes of the answer."""
+        response = await self._recorded(request)
+        self.usage += response.usage
+        self.cost += response.cost or 0
+        return response
+
+    async def _recorded(self, request: ModelRequest) -> ModelResponse:
         """One request, as a recorded step where there is a journal."""
-        self.turns += 1
+        facts = self.notes.next_turn()
         live, model = current(), chosen(self.spec.model, self.spec.name)
         cache = self.spec.cache
         ask = partial(self.spec.audience.ask, CachedModel(model, cache) if cache else model, request)
@@ -217,38 +222,13 @@ class Run:
             signature=signature_of(facts_of_request),
             returns=RESPONSE,
             retry=self.spec.retry,
+            redact=self.spec.hands.hush,
         )
-        facts = {"agent": self.spec.name, "run": self.number, "turn": self.turns}
         return await live.run_step(step, facts)  # type: ignore[no-any-return]  # a ModelResponse
 
     def _heard(self, response: ModelResponse) -> ModelResponse:
-        self.usage += response.usage
-        self.cost += response.cost or 0
         self.messages.append(response.message)
         return response
-
-    # What the journal is told.
-
-    def _begin(self, prompt: str) -> None:
-        self.messages.append(UserMessage(prompt))
-        live = current()
-        if live is not None:
-            self.number = len(live.marks)
-            model = chosen(self.spec.model, self.spec.name).name
-            live.note("agent.started", {**self._name(), "model": model, "prompt": prompt[:SHOWN]})
-
-    def _end(self, stop: StopReason, error: str = "") -> None:
-        live = current()
-        if live is not None:
-            why = {"error": error} if error else {}
-            live.note("agent.ended", {**self._name(), "stop": stop.value, "turns": self.turns, **why})
-
-    def _name(self) -> dict[str, Any]:
-        return {"agent": self.spec.name, "run": self.number}
-
-
-def facts_of_request(agent: str, run: int, turn: int) -> None:
-    """What the journal says of a model request beside its answer."""
 
 
 def output_of(result: AgentResult[Any], agent: str) -> Any:

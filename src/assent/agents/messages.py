@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator
+
+from assent.codec import Codec, SureCodec
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 
@@ -125,3 +127,7 @@ class ModelResponse:
     cost: Decimal | None = None  # US dollars; None: no price is known for this model
     finish: FinishReason = "stop"
     cached: bool = False  # it came from the cache, and cost nothing
+
+
+REQUEST: Final[Codec] = SureCodec(ModelRequest)
+RESPONSE: Final[Codec] = SureCodec(ModelResponse)

@@ -113,9 +113,8 @@ class Output:
                 yield _YES_AND_NO[text.lower()]
             elif kind is not bool and _NUMBER.fullmatch(text):
                 yield text.replace(",", "").removeprefix("+")
-            for choice in _choices(kind):
-                if isinstance(choice, str) and choice.lower() == text.lower():
-                    yield to_json(choice)
+            choices = [each for each in _choices(kind) if isinstance(each, str) and each.lower() == text.lower()]
+            yield from (to_json(each) for each in sorted(choices, key=text.__ne__))
 
 
 _NOTHING: Final = object()

@@ -44,6 +44,8 @@ class Ear:
 
     def hear(self, text: str) -> None:
         """A piece of it."""
+        if not text:
+            return
         is_fresh, self._text = not self._text, self._text + text
         self._pieces.put_nowait(Piece(text, self._output.partial(self._text), is_fresh))
 
@@ -54,6 +56,7 @@ class Ear:
     async def pieces(self) -> AsyncIterator[Piece]:
         while (piece := await self._pieces.get()) is not None:
             yield piece
+        self.close()  # for whoever asks once more
 
 
 class Audience:
@@ -78,7 +81,6 @@ class Audience:
         scope = step_scope.get()
         ear = self._listening_here() if scope is None else self._ears.get(scope.info.id)
         return await model.request(request) if ear is None else await _heard(model, request, ear)
-
 
     def _listening_here(self) -> "Ear | None":
         heard = hearing.get()

@@ -174,13 +174,15 @@ class Axis:
 
 
 def _kept_apart(ticks: Sequence[Tick]) -> Sequence[Tick]:
-    """The ticks; beside a late one, those whose text would run into its own are minor ones."""
+    """The ticks; those whose text would run into that of one before, or of a late one, are minor ones."""
     late = [tick for tick in ticks if tick.is_late and not tick.is_minor]
     kept = next((tick for tick in late if tick.is_start), late[0] if late else None)
-    if kept is None:
-        return ticks
-    free = 100.0 - kept.width
-    return [one if one is kept else replace(one, is_minor=one.is_minor or one.left + one.width > free) for one in ticks]
+    free, end, found = 100.0 - (kept.width if kept else 0.0), 0.0, list[Tick]()
+    for tick in ticks:
+        fits = tick is kept or (end <= tick.left and tick.left + tick.width <= free)
+        end = tick.left + tick.width if fits and not tick.is_minor else end
+        found.append(tick if fits else replace(tick, is_minor=True))
+    return found
 
 
 def _stretches(begin: float, end: float, points: Iterable[float], busy: Sequence[tuple[float, float]]) -> list[Stretch]:
