@@ -28,6 +28,8 @@ from assent import (
     workflow,
 )
 from assent.engine import step_scope
+from assent.errors import CircuitOpen
+from assent.resilience import CircuitBreaker, RateLimiter, RetryBudget, parallel_map
 from assent.testing import Ledger
 
 EFFECTS = "effects"
@@ -273,6 +275,29 @@ async def three_then_once(number: int) -> str:
     for part in range(3):
         await act(f"{number}.{part}")
     return await pay(f"{number}.paid")
+
+
+# Guarded calls
+
+bank = CircuitBreaker(1, timeout="20ms", name="bank")
+often = RateLimiter(100, burst=1, name="bank")
+patient = Retry(
+    99, initial="1ms", maximum="30ms", on=(ConnectionError, CircuitOpen), budget=RetryBudget(99, name="bank")
+)
+
+
+@step
+async def fail_at_first(what: str) -> str:
+    if not any(entry.what.startswith(f"{what}#") for entry in Ledger(EFFECTS).entries()):
+        did(what)
+        raise ConnectionError(f"{what} fell")
+    did(what)
+    return f"{what} done"
+
+
+@workflow
+async def guarded() -> list[str]:
+    return await parallel_map(patient(bank(often(fail_at_first))), "ab", limit=2)
 
 
 # A store that fails in the middle

@@ -104,6 +104,20 @@ def check_what_was_seen(recovery: Recovery) -> None:
     assert {entry.what for entry in watched if entry.pid != survivor} <= told
 
 
+def test_what_guards_calls_outlives_any_crash(tmp_path: Path) -> None:
+    """Its steps differ from run to run, for what processes share outlives them; the results do not."""
+    crashes = 0
+    for recovery in every_crash(partial(run, "guarded"), tmp_path):
+        crashes += 1
+        life, entries = recovery.life, Ledger(recovery.folder / EFFECTS).entries()
+        assert (life.result, life.error) == (["a done", "b done"], None)
+        check(life.journal, life.executions, entries)
+        known = {f"{event.execution_id}:{event.op}" for event in of_type(life.found, *COMPLETIONS)}
+        assert not {entry.key for entry in entries if entry.pid == life.pid} & known
+        asyncio.run(check_replays(life.journal, life.executions))
+    assert crashes > 10
+
+
 # An effect of which nobody can say whether it happened
 
 

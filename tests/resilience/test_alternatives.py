@@ -1,6 +1,7 @@
 """One of several ways succeeds, and the others have ended by then; in workflows also when the process dies."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,6 +92,22 @@ async def test_no_other_way_is_taken_around_a_refusal_a_doubt_or_a_mistake(error
         await fallback(final, steady)("a")
 
 
+async def test_nor_around_one_that_came_with_others() -> None:
+    async def pays(text: str, *, loud: bool = False) -> str:
+        raise ExceptionGroup("two failed", [ConnectionError(), InDoubt("paid?")])
+
+    with pytest.raises(ExceptionGroup):
+        await fallback(pays, steady)("a")
+
+
+async def test_what_is_not_async_is_refused_and_no_other_way_taken() -> None:
+    def plain(text: str, *, loud: bool = False) -> str:
+        return text
+
+    with pytest.raises(UsageError, match=r"plain' is not async"):
+        await fallback(plain, steady)("a")  # type: ignore[arg-type]  # what is refused
+
+
 def test_what_is_no_error_cannot_be_meant() -> None:
     with pytest.raises(UsageError):
         fallback(slow, steady, on=asyncio.CancelledError)  # type: ignore[arg-type]  # what is refused
@@ -107,6 +124,12 @@ async def test_the_fastest_wins_and_the_others_have_ended(work: Work) -> None:
 async def test_of_those_done_at_the_same_time_the_first_given_wins(work: Work) -> None:
     assert await race(work.done("a", 1), work.done("b", 1)) == "a"
     assert await race(work.done("b"), work.done("a")) == "b"
+
+
+async def test_a_loser_that_failed_is_not_reported_as_forgotten(work: Work, caplog: pytest.LogCaptureFixture) -> None:
+    assert await race(work.done("a"), work.failed("b")) == "a"
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_a_race_without_a_winner_tells_each_error(work: Work) -> None:

@@ -1,8 +1,9 @@
 """A breaker around real calls: in ordinary code, in workflow code, and shared by several processes."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,36 @@ async def test_it_decorates_functions_and_methods() -> None:
         await Service().ask("why")
     with pytest.raises(CircuitOpen):
         await Service().ask(question="why")
+
+
+@pytest.mark.usefixtures("plain")
+async def test_a_block_may_be_left_in_another_task_as_that_of_a_stream_that_was_dropped() -> None:
+    breaker = CircuitBreaker(2)
+
+    async def answers() -> AsyncGenerator[int, None]:
+        async with breaker:
+            yield 1
+
+    async def awaited(moment: Awaitable[int]) -> int:
+        return await moment
+
+    stream = answers()
+    assert await asyncio.create_task(awaited(anext(stream))) == 1
+    with pytest.raises(Down):
+        await asyncio.create_task(awaited(stream.athrow(Down)))
+    assert breaker.state == "closed"
+    await tried(breaker)
+    assert breaker.state == "open"
+    gc.collect()
+    assert not any(breaker._inside.values())
+
+
+@pytest.mark.usefixtures("plain")
+async def test_a_plain_function_is_refused_and_says_nothing_of_the_service() -> None:
+    breaker = CircuitBreaker(1)
+    with pytest.raises(UsageError, match=r"append' is not async"):
+        await breaker.call([].append, 1)  # type: ignore[arg-type]  # what is refused
+    assert breaker.state == "closed"
 
 
 @pytest.mark.usefixtures("plain")

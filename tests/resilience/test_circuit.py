@@ -182,3 +182,31 @@ def test_nothing_is_learned_directly_while_it_is_open() -> None:
     assert rules().note(opened, False, START + 4) == opened
     assert rules().note(opened, True, START + 5) == Circuit(era=2)
     assert rules().note(opened, False, START + 5) == Circuit(era=2, until=START + 5 + TIMEOUT)
+
+
+DAY = 86_400.0
+
+
+def test_a_clock_that_is_set_back_keeps_it_open_for_no_more_than_another_timeout() -> None:
+    using, opened = rules(), Circuit(era=1, until=START + TIMEOUT)
+    now = START - DAY
+    circuit = using.set_back(opened, now)
+    assert circuit.state(now) == "open"
+    assert circuit.state(now + TIMEOUT) == "half-open"
+    assert using.set_back(circuit, now + 1) == circuit
+    assert using.set_back(opened, START) == opened
+
+
+def test_a_probe_that_began_on_a_clock_since_set_back_blocks_nobody() -> None:
+    using, now = rules(), START - DAY
+    probing = using.admit(Circuit(era=1, until=START - DAY - 1), START)[0]
+    assert using.admit(using.set_back(probing, now), now)[1]["retry_after"] is None
+    assert using.admit(using.set_back(probing, START), START)[1]["retry_after"] is not None
+
+
+def test_failures_count_again_at_once_after_the_clock_was_set_back() -> None:
+    using = rules(failures=2, window=10.0)
+    circuit = using.note(Circuit(), False, START)
+    for _ in range(2):
+        circuit = using.note(using.set_back(circuit, START - DAY), False, START - DAY)
+    assert circuit.until == START - DAY + TIMEOUT

@@ -1,7 +1,8 @@
 """All of several things: in order, with every error, bounded; in workflows also when the process dies on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import pytest
@@ -108,6 +109,43 @@ async def test_an_error_keeps_its_cause() -> None:
     with pytest.raises(KeyError) as caught:
         await parallel_map(call, [1, 2])
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_an_error_takes_its_place_wherever_it_is_raised() -> None:
+    def call(number: int) -> Awaitable[int]:
+        if number == 1:
+            raise KeyError(number)
+        return done(number)
+
+    found = await parallel_map(call, range(3), return_exceptions=True)
+    assert [found[0], type(found[1]), found[2]] == [0, KeyError, 2]
+
+
+async def test_whoever_is_cancelled_is_left_alone_while_it_puts_things_away() -> None:
+    log: list[int] = []
+
+    async def call(number: int) -> None:
+        try:
+            await asyncio.sleep(9)
+        finally:
+            await asyncio.sleep(number)
+            log.append(number)
+
+    task = asyncio.create_task(parallel_map(call, [1, 2, 3]))
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log == [1, 2, 3]
+
+
+async def test_of_those_that_fail_at_once_one_error_is_raised_and_none_reported_as_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(ValueError, match="0"):
+        await parallel_map(failed, "012")
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_what_is_cancelled_from_within_is_no_result() -> None:

@@ -217,6 +217,10 @@ def test_it_serves_one_event_loop_after_another() -> None:
         {"max_per_second": 1, "per": "1m"},
         {"calls": 1, "burst": 0},
         {"calls": 1, "burst": 1.5},
+        {"calls": 1e-300},
+        {"calls": 5e-324, "per": "1w"},
+        {"calls": 1e308, "per": "1ms"},
+        {"calls": 1, "per": "1d", "burst": 40_000},
     ],
 )
 def test_a_limit_that_means_nothing_is_refused(options: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Final, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
 
 from typing_extensions import TypedDict, Unpack
 
@@ -25,12 +25,16 @@ from assent.agents.recollection import Recollection
 from assent.agents.streaming import AgentStream, Ear
 from assent.clock import Duration, SystemClock
 from assent.codec import signature_of
-from assent.engine import Workflow, ambient_engine, call, current, plain_name, step_scope
+from assent.engine import Workflow, ambient_engine, call, current, nested_identity, plain_name
 from assent.errors import AgentStopped, OutsideWorkflow, UsageError
 from assent.resilience import Retry
+from assent.tools.tool import refuse_unknown
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
+Q = ParamSpec("Q")  # of a method without its instance
+U = TypeVar("U")
 
 # A parameter of this name says in which conversation an agent with a memory takes part.
 SESSION: Final = "session_id"
@@ -64,12 +68,14 @@ class Agent(Workflow[P, R]):
     """A decorated agent. It is a workflow: under a runtime a call is an execution, in a workflow it is part of it."""
 
     def __init__(self, fn: Callable[P, Coroutine[Any, Any, R]], options: AgentOptions) -> None:
+        refuse_unknown("@agent", options, AgentOptions.__optional_keys__)
         name = options.get("name") or plain_name(fn)
-        super().__init__(_answering(fn, self), name, options.get("version", 1))
         self.function = fn
         self.options = options
         self.prompt = Prompt(fn, name)
         self.has_body = has_body(fn)
+        super().__init__(_answering(fn, self), name, options.get("version", 1))
+        self._unbound = self
         if not self.has_body:
             self.prompt.refuse_nothing()
 
@@ -100,7 +106,7 @@ class Agent(Workflow[P, R]):
 
     @property
     def output(self) -> Any:
-        """The type of its result."""
+        """The type of what its model answers."""
         return self.options.get("output", signature_of(self.function).returns.annotation)
 
     async def run(self, *args: P.args, **kwargs: P.kwargs) -> AgentResult[R]:
@@ -110,12 +116,17 @@ class Agent(Workflow[P, R]):
         """
         return await self.telling(*args, **kwargs)
 
-    @functools.cached_property
+    @property
     def telling(self) -> Workflow[..., AgentResult[R]]:
         """What `run` calls, as a workflow that can be started."""
-        output = self.output
+        telling: Any = self._unbound._telling
+        return telling if self._object is None else telling.__get__(self._object, type(self._object))  # type: ignore[no-any-return]  # as above
+
+    @functools.cached_property
+    def _telling(self) -> Workflow[..., AgentResult[R]]:
         telling = _telling(self.function, self)
-        telling.__annotations__ = {**self.function.__annotations__, "return": AgentResult[output]}  # type: ignore[valid-type]  # made at run time on purpose
+        output = signature_of(self.__wrapped__).returns.annotation
+        telling.__annotations__ = {**self.function.__annotations__, "return": AgentResult[output]}  # made at run time
         return Workflow(telling, f"{self.name}.run", self.version)
 
     def stream(self, *args: P.args, **kwargs: P.kwargs) -> AgentStream[R]:
@@ -125,12 +136,13 @@ class Agent(Workflow[P, R]):
         """
         if current() is not None:
             raise UsageError(f"Workflow code hears only results. Call {self.name}, and stream from outside.")
-        ear, audience, engine = Ear(self.spec.output), self.spec.audience, ambient_engine.get()
-        if engine is None or step_scope.get() is not None:
+        spec, engine = self._unbound.spec, ambient_engine.get()
+        ear, audience = Ear(spec.output), spec.audience
+        if engine is None:
             return AgentStream(ear, audience, functools.partial(self, *args, **kwargs), None)
-        execution_id = SystemClock().new_id()
-        arguments = self.program.signature.bind(args, kwargs)
-        started = functools.partial(call, engine, self.program, arguments, id=execution_id)
+        execution_id = nested_identity()[0] or SystemClock().new_id()
+        program = self.program
+        started = functools.partial(call, engine, program, program.signature.bind(args, kwargs), id=execution_id)
         return AgentStream(ear, audience, started, execution_id)
 
     @property
@@ -141,6 +153,15 @@ class Agent(Workflow[P, R]):
     def replace(self, **options: Unpack[AgentOptions]) -> Self:
         """Another agent of the same function, with some options changed."""
         return type(self)(self.function, {**self.options, **options})
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self: "Agent[Concatenate[S, Q], U]", instance: S, owner: type) -> "Agent[Q, U]": ...
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return super().__get__(instance, owner)
 
 
 class Question:
@@ -243,6 +264,8 @@ def _answering(fn: Callable[P, Any], agent: Agent[P, R]) -> Callable[P, Coroutin
     async def answering(*args: P.args, **kwargs: P.kwargs) -> R:
         return await Question(agent, args, kwargs).value()  # type: ignore[no-any-return]  # read as the function's own
 
+    if "output" in agent.options and not agent.has_body:
+        answering.__annotations__ = {**fn.__annotations__, "return": agent.options["output"]}
     return answering
 
 

@@ -1,20 +1,13 @@
-"""Where memories are kept, and how workflow code gets at them: as recorded steps."""
+"""Where memories are kept."""
 
-import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final
 
 from assent.clock import Clock, Duration, SystemClock, seconds
-from assent.codec import Signature
-from assent.engine import StepSpec, current
 from assent.errors import RuntimeRequired, UsageError
 from assent.governance import ambient_authority
 from assent.store.shelf import Cell, Shelf
-
-S = TypeVar("S")
-P = ParamSpec("P")
-R = TypeVar("R")
 
 GLOBAL: Final = "global"
 KINDS: Final = ("agent", "user", "session")
@@ -92,43 +85,3 @@ def lifetime(ttl: Duration | None) -> float | None:
     if length == 0:
         raise UsageError(f"ttl={ttl!r} keeps nothing. Give a time, or None to keep it for ever.")
     return length
-
-
-def recorded(
-    name: str, *, told: bool = True
-) -> Callable[
-    [Callable[Concatenate[S, P], Coroutine[Any, Any, R]]], Callable[Concatenate[S, P], Coroutine[Any, Any, R]]
-]:
-    """Make a method a step of that name in workflow code; elsewhere it just runs.
-
-    Its object need not cross the journal, since the code makes it anew. Without `told` the journal does not keep the
-    arguments, for those that stand there already.
-    """
-
-    def decorate(
-        method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
-    ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-        # Of the method without its object, and so the same for all objects: to read annotations takes milliseconds.
-        signature = Signature(functools.partial(cast(Any, method), None))
-
-        @functools.wraps(method)
-        async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            live = current()
-            if live is None:
-                return await method(self, *args, **kwargs)
-
-            async def perform(arguments: Mapping[str, Any]) -> R:
-                again, options = signature.spread(arguments)
-                return await method(self, *again, **options)
-
-            step = StepSpec(
-                name=name,
-                perform=perform,
-                signature=signature if told else None,
-                returns=signature.returns,
-            )
-            return await live.run_step(step, signature.bind(args, kwargs))  # type: ignore[no-any-return]  # an R
-
-        return call
-
-    return decorate

@@ -6,11 +6,11 @@ from typing import Any, Final, Protocol
 
 from assent.agents.agent import Agent
 from assent.agents.embedding import Embedder, likeness
-from assent.agents.keeping import recorded
 from assent.agents.loop import Run, output_of
 from assent.agents.models import Model
 from assent.agents.words import contains, is_telling, words_of
 from assent.codec import to_json
+from assent.engine import step
 
 # Words of a phrase that are not in a row are at most so much of it.
 SCATTERED: Final = 0.6
@@ -90,7 +90,7 @@ class SemanticMatching:
     async def matches(self, query: str, routes: Sequence[Route]) -> list[Match]:
         return await self._matches(query, {route.name: _samples(route) for route in routes})
 
-    @recorded("router.match")
+    @step(name="router.match")
     async def _matches(self, query: str, samples: dict[str, list[str]]) -> list[Match]:
         texts = dict.fromkeys(text for each in samples.values() for text in each)
         missing = [text for text in texts if text not in self._known]

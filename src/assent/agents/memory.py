@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assent.agents.keeping import Drawer, drawers, lifetime, recorded
+from assent.agents.keeping import Drawer, drawers, lifetime
 from assent.agents.messages import Message, UserMessage
 from assent.clock import Clock, Duration, seconds
 from assent.codec import codec_for, from_json, to_json
-from assent.engine import current, step_scope
+from assent.engine import current, step, step_scope
 from assent.errors import UsageError
 from assent.governance import Principal, current_principal
 from assent.store.shelf import Cell, Shelf
@@ -51,7 +51,7 @@ class Memory:
             raise UsageError("a memory needs a key by which it can be recalled, and this one is empty.")
         await self._remember(key, from_json(ANY.encode(value)), lifetime(ttl))
 
-    @recorded("memory.remember")
+    @step(name="memory.remember")
     async def _remember(self, key: str, value: Any, ttl: float | None) -> None:
         await self._own.put(key, to_json(value), ttl=ttl)
 
@@ -62,7 +62,7 @@ class Memory:
             return default
         return memo.value if type is Any else codec_for(type).decode(to_json(memo.value))
 
-    @recorded("memory.recall")
+    @step(name="memory.recall")
     async def find(self, key: str) -> Memo | None:
         """What is under a key, and where it was found."""
         for scope, drawer in self._drawers.items():
@@ -70,7 +70,7 @@ class Memory:
                 return _memo(scope, cell)
         return None
 
-    @recorded("memory.search")
+    @step(name="memory.search")
     async def search(self, text: str = "", *, limit: int = 10) -> list[Memo]:
         """What has a text in its key or value, whatever the case of letters, the last written first.
 
@@ -87,12 +87,12 @@ class Memory:
             narrower.append(drawer)
         return sorted(found.values(), key=lambda memo: -memo.written_at)[:limit]
 
-    @recorded("memory.forget")
+    @step(name="memory.forget")
     async def forget(self, key: str) -> bool:
         """Forget what is under a key in the first scope, and only there. False: there was nothing."""
         return await self._own.discard(key)
 
-    @recorded("memory.clear")
+    @step(name="memory.clear")
     async def clear(self) -> int:
         """Forget all that is in the first scope; return how much that was."""
         return await self._own.clear()
@@ -101,7 +101,7 @@ class Memory:
         """Forget what was written into the first scope longer ago than that; return how much that was."""
         return await self._prune(seconds(older_than))
 
-    @recorded("memory.prune")
+    @step(name="memory.prune")
     async def _prune(self, age: float) -> int:
         return await self._own.prune(age)
 

@@ -93,14 +93,20 @@ class Output:
         for part in (text.strip(), *(found.strip() for found in _FENCED.findall(text))):
             value = _parsed(part)
             if not self._is_object and isinstance(value, dict) and value.keys() == {RESULT}:
-                yield to_json(value[RESULT])
-            elif value is not _NOTHING:
+                value, part = value[RESULT], to_json(value[RESULT])
+            # Where a number is asked for, true is none, although pydantic would take it for 1.
+            if value is not _NOTHING and not (isinstance(value, bool) and self._is_number):
                 yield part
         yield from self._plain(plain)
         if self._is_object or self._is_array:
             yield from _embedded(text, "{" if self._is_object else "[")
         if str in _kinds(self.annotation):
             yield to_json(text)
+
+    @cached_property
+    def _is_number(self) -> bool:
+        kinds = _kinds(self.annotation)
+        return bool not in kinds and any(each in kinds for each in (int, float, Decimal))
 
     @cached_property
     def _is_array(self) -> bool:

@@ -3,16 +3,20 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from assent.errors import PromptError
 
 try:
-    from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
+    from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
     from jinja2.meta import find_undeclared_variables
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 except ImportError as error:
     raise ImportError("Prompts are templates of jinja2, which is missing: pip install 'assent[llm]'.") from error
+
+
+# What the object of a method is called in a template, in which `self` would be the template.
+OBJECT: Final = "self_"
 
 
 class Prompt:
@@ -21,7 +25,8 @@ class Prompt:
     def __init__(self, fn: Callable[..., Any], name: str) -> None:
         self.name = name
         self.text = inspect.cleandoc(fn.__doc__ or "").strip()
-        self._parameters = frozenset(inspect.signature(fn).parameters)
+        names = inspect.signature(fn).parameters
+        self._parameters = frozenset(OBJECT if name == "self" else name for name in names)
         self._refuse_unknown()
 
     def refuse_nothing(self) -> None:
@@ -36,17 +41,23 @@ class Prompt:
         """The prompt for these arguments."""
         self.refuse_nothing()
         try:
-            return self._template.render(arguments)
+            return self._template.render({OBJECT if name == "self" else name: arguments[name] for name in arguments})
         except TemplateError as error:
             raise PromptError(f"the prompt of {self.name} cannot be filled in: {error}") from error
 
     @cached_property
     def _template(self) -> Template:
-        return environment().from_string(self.text)
+        return environment().from_string(self._tree())
+
+    def _tree(self) -> nodes.Template:
+        tree = environment().parse(self.text)
+        for each in tree.find_all(nodes.Name):
+            each.name = OBJECT if each.name == "self" else each.name
+        return tree
 
     def _refuse_unknown(self) -> None:
         try:
-            unknown = find_undeclared_variables(environment().parse(self.text)) - self._parameters
+            unknown = find_undeclared_variables(self._tree()) - self._parameters
         except TemplateSyntaxError as error:
             raise PromptError(f"the prompt of {self.name} is no template: line {error.lineno}: {error}") from error
         if unknown:

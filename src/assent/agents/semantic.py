@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy
 
 from assent.agents.embedding import Embedder
-from assent.agents.keeping import drawers, lifetime, recorded
+from assent.agents.keeping import drawers, lifetime
 from assent.agents.memory import scopes_here
 from assent.agents.messages import AssistantMessage, Message, UserMessage
 from assent.clock import Clock, Duration, seconds
 from assent.codec import codec_for, digest, from_json, to_json
+from assent.engine import step
 from assent.errors import UsageError
 from assent.store.shelf import Cell, Shelf
 
@@ -64,13 +65,13 @@ class SemanticMemory:
         await self._remember(name, text, from_json(ANY.encode(dict(facts or {}))), lifetime(ttl))
         return name
 
-    @recorded("semantic.remember")
+    @step(name="semantic.remember")
     async def _remember(self, key: str, text: str, facts: dict[str, Any], ttl: float | None) -> None:
         (vector,) = await self._embedder.embed([text])
         kept = {"text": text, "facts": facts, "vector": b64encode(_unit(vector).tobytes()).decode()}
         await self._own.put(key, to_json(kept), ttl=ttl)
 
-    @recorded("semantic.recall")
+    @step(name="semantic.recall")
     async def recall(self, query: str, *, top: int = 5, least: float = 0.0) -> list[Found]:
         """The `top` texts that are nearest to a query, the nearest first, none with a score of `least` or below."""
         cells = {scope: await drawer.cells() for scope, drawer in reversed(self._drawers.items())}
@@ -81,12 +82,12 @@ class SemanticMemory:
         (vector,) = await self._embedder.embed([query])
         return await asyncio.to_thread(_nearest, list(known.values()), _unit(vector), top, least)
 
-    @recorded("semantic.forget")
+    @step(name="semantic.forget")
     async def forget(self, key: str) -> bool:
         """Forget a text of the first scope. False: there was none."""
         return await self._own.discard(key)
 
-    @recorded("semantic.clear")
+    @step(name="semantic.clear")
     async def clear(self) -> int:
         """Forget all that is in the first scope; return how much that was."""
         return await self._own.clear()
@@ -95,7 +96,7 @@ class SemanticMemory:
         """Forget what was kept in the first scope longer ago than that; return how much that was."""
         return await self._prune(seconds(older_than))
 
-    @recorded("semantic.prune")
+    @step(name="semantic.prune")
     async def _prune(self, age: float) -> int:
         return await self._own.prune(age)
 

@@ -7,12 +7,13 @@ from functools import partial
 from itertools import takewhile
 from typing import Final
 
-from assent.agents.keeping import Drawer, lifetime, recorded
+from assent.agents.keeping import Drawer, lifetime
 from assent.agents.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from assent.clock import Clock, Duration
 from assent.codec import codec_for
-from assent.engine import nested_identity
+from assent.engine import nested_identity, step
 from assent.errors import UsageError
+from assent.resilience.ground import ground
 from assent.store.shelf import Shelf
 
 # A model of today reads ten times as much; more of an old conversation helps less than it costs.
@@ -132,7 +133,7 @@ class Session:
         self._count = count
         self._drawer = Drawer("session", store, clock)
 
-    @recorded("session.messages")
+    @step(name="session.messages")
     async def messages(self) -> tuple[Message, ...]:
         """What was said, oldest first."""
         kept, _ = await self._kept()
@@ -140,10 +141,9 @@ class Session:
 
     async def add(self, *new: Message) -> None:
         """Keep messages, those of one call side by side, whoever else adds some at the same time."""
-        await self._add(new)
+        # The journal needs no copy of them as arguments: they came from its steps.
+        await ground().recorded("session.add", partial(self._add, new), None)
 
-    # The journal has these messages already: they came from its steps.
-    @recorded("session.add", told=False)
     async def _add(self, new: tuple[Message, ...]) -> None:
         addition, _ = nested_identity()
         while True:
@@ -156,7 +156,7 @@ class Session:
             if await self._drawer.put(self.id, text, ttl=self._ttl, expected=version):
                 return
 
-    @recorded("session.clear")
+    @step(name="session.clear")
     async def clear(self) -> bool:
         """Forget the conversation. False: there was none."""
         return await self._drawer.discard(self.id)

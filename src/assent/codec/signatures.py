@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from inspect import Parameter
+from types import MethodType
 from typing import Any, Optional, ParamSpecArgs, ParamSpecKwargs, Unpack, get_args, get_origin, get_type_hints
 
 import typing_extensions
@@ -219,7 +220,17 @@ def _inspected(fn: Callable[..., Any]) -> inspect.Signature:
         raise CodecError(f"{fn!r} does not tell its parameters. Remedy: wrap it in a function of your own.") from error
 
 
-@lru_cache(maxsize=4096)
 def signature_of(fn: Callable[..., Any]) -> Signature:
-    """The signature of a function, method or other callable, the same one each time."""
+    """The signature of a function, method or other callable, the same one each time, and for all objects of a method."""
+    return _of_method(fn.__func__) if isinstance(fn, MethodType) else _of_function(fn)
+
+
+@lru_cache(maxsize=4096)
+def _of_function(fn: Callable[..., Any]) -> Signature:
     return Signature(fn)
+
+
+@lru_cache(maxsize=4096)
+def _of_method(fn: Callable[..., Any]) -> Signature:
+    # Of anything's, since what is cached would keep the object alive.
+    return Signature(MethodType(fn, _ANYTHING))

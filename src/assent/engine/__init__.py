@@ -7,6 +7,7 @@ nothing of governance, agents or the web; whoever needs more than a step hangs i
 from assent.engine.engine import Engine, News, Program, ambient_engine
 from assent.engine.execution import LiveExecution, current
 from assent.engine.hooks import Gate, Hooks, Tracer, Watcher
+from assent.engine.objects import Objects
 from assent.engine.ops import Effect, ExecutionInfo, Note, StepSpec
 from assent.engine.steps import (
     NOT_DONE,
@@ -44,6 +45,7 @@ __all__ = [
     "News",
     "NotDone",
     "Note",
+    "Objects",
     "Program",
     "Step",
     "StepScope",

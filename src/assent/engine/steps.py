@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
 from assent.clock import Duration, SystemClock, seconds
-from assent.codec import signature_of
+from assent.codec import Signature, signature_of
 from assent.engine.execution import current
 from assent.engine.ops import Effect, ExecutionInfo, Note, StepSpec
 from assent.errors import OutsideWorkflow
@@ -115,7 +115,9 @@ class Step(Generic[P, R]):
         """How the step is performed and recorded."""
         signature = signature_of(self.__wrapped__)
         options = {"name": plain_name(self.__wrapped__), **self._options}
-        return StepSpec(perform=self._perform, signature=signature, returns=signature.returns, **options)
+        # It knows nothing of the step itself, which is gone, with the object of a method, as soon as it was called.
+        perform = functools.partial(_perform, self._call, signature)
+        return StepSpec(perform=perform, signature=signature, returns=signature.returns, **options)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         live = current()
@@ -124,12 +126,6 @@ class Step(Generic[P, R]):
         spec = self.spec
         assert spec.signature is not None
         return await live.run_step(spec, spec.signature.bind(args, kwargs))  # type: ignore[no-any-return]  # as above
-
-    async def _perform(self, arguments: Mapping[str, Any]) -> Any:
-        signature = self.spec.signature
-        assert signature is not None
-        args, kwargs = signature.spread(arguments)
-        return await self._call(*args, **kwargs)
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -142,6 +138,13 @@ class Step(Generic[P, R]):
             return self
         bound = self.__wrapped__.__get__(instance, owner)
         return Step(bound, self._options)
+
+
+async def _perform(
+    call: Callable[..., Coroutine[Any, Any, Any]], signature: Signature, arguments: Mapping[str, Any]
+) -> Any:
+    args, kwargs = signature.spread(arguments)
+    return await call(*args, **kwargs)
 
 
 class _StepDecorator:

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from uuid import UUID
@@ -11,6 +12,7 @@ from assent.clock import SystemClock
 from assent.codec import codec_for, signature_of
 from assent.engine.engine import Engine, Program, ambient_engine
 from assent.engine.execution import LiveExecution, current
+from assent.engine.objects import Objects
 from assent.engine.ops import ExecutionInfo
 from assent.engine.steps import plain_name, step_scope
 from assent.errors import OutsideWorkflow
@@ -24,39 +26,47 @@ U = TypeVar("U")
 
 
 class Workflow(Generic[P, R]):
-    """A decorated workflow. Under a runtime, calling it starts an execution and waits for its result."""
+    """A decorated workflow. Under a runtime, calling it starts an execution and waits for its result.
+
+    A method runs on the object that it was called on while that lives in this process. A worker of another process
+    uses the object whose method it was given, as in `Runtime(workflows=[bank.close])`.
+    """
 
     def __init__(self, fn: Callable[P, Coroutine[Any, Any, R]], name: str | None, version: int) -> None:
         functools.update_wrapper(self, fn)
         self.__wrapped__ = fn
         self.name = name or plain_name(fn)
         self.version = version
+        self._fn: Any = fn
+        self._object: Any = None  # whose method it is
+        self._objects = Objects()
 
     @property
     def program(self) -> Program:
         """What an engine needs in order to run it."""
-        return self._program
-
-    @functools.cached_property
-    def _program(self) -> Program:
         return Program(
             name=self.name,
             version=self.version,
             signature=signature_of(self.__wrapped__),
             main=self._main,
-            identity=self.__wrapped__,
+            identity=self._fn if self._object is None else self._objects,
         )
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         engine = ambient_engine.get()
         if engine is None or current() is not None:
             return await self.__wrapped__(*args, **kwargs)
-        arguments = self.program.signature.bind(args, kwargs)
-        return await call(engine, self.program, arguments)  # type: ignore[no-any-return]  # the wrapped function's own
+        program = self.program
+        return await call(engine, program, program.signature.bind(args, kwargs))  # type: ignore[no-any-return]  # the wrapped function's own
 
     def _main(self, arguments: Mapping[str, Any]) -> Coroutine[Any, Any, R]:
-        args, kwargs = self.program.signature.spread(arguments)
-        return self.__wrapped__(*args, **kwargs)
+        args, kwargs = signature_of(self.__wrapped__).spread(arguments)
+        live = current()
+        if self._object is None or live is None:
+            return self.__wrapped__(*args, **kwargs)
+        return self._objects.run(
+            live.info.id, self._object, lambda own: self._fn.__get__(own, type(own))(*args, **kwargs)
+        )
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -67,7 +77,10 @@ class Workflow(Generic[P, R]):
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        return Workflow(self.__wrapped__.__get__(instance, owner), self.name, self.version)
+        bound = copy(self)
+        bound.__wrapped__ = self._fn.__get__(instance, owner)
+        bound._object = instance
+        return bound
 
 
 async def call(engine: Engine, program: Program, arguments: Mapping[str, Any], *, id: str | None = None) -> Any:

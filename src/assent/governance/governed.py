@@ -1,9 +1,7 @@
 """A governed function: where its calls go."""
 
 import functools
-import weakref
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -12,6 +10,7 @@ from assent.codec import Signature, signature_of
 from assent.engine import (
     Engine,
     LiveExecution,
+    Objects,
     Program,
     Step,
     StepSpec,
@@ -43,15 +42,14 @@ U = TypeVar("U")
 class _Common:
     """What all bound forms of one governed method share."""
 
+    fn: Any  # not yet bound to an object
     rules: PolicySet
     ruled: tuple[Authority, PolicySet] | None = None  # with the policies of the runtime that was last open
     step: StepSpec | None = None
-    signature: Signature | None = None  # without `self`
     bare: Bare = field(default_factory=Bare)
     # Errors of calls that keep no state, by execution, for those who wait here.
     untold: dict[str, list[BaseException]] = field(default_factory=dict)
-    # On which object an execution under way was called: stored it is nowhere.
-    objects: "weakref.WeakValueDictionary[str, Any]" = field(default_factory=weakref.WeakValueDictionary)
+    objects: Objects = field(default_factory=Objects)
 
 
 class Governed(Generic[P, R]):
@@ -72,7 +70,7 @@ class Governed(Generic[P, R]):
                 f"None of the policies given to @govern is for {name!r}, so nothing would govern it. Mend their "
                 "`applies_to`, or leave them out."
             )
-        self._common = _Common(rules, step=fn.spec if isinstance(fn, Step) else None)
+        self._common = _Common(fn, rules, step=fn.spec if isinstance(fn, Step) else None)
         self._take(fn, terms, name)
 
     def _take(self, fn: Callable[P, Any], terms: Terms, name: str, of: Any = None) -> None:
@@ -89,16 +87,11 @@ class Governed(Generic[P, R]):
         return Subject(
             name=self.name,
             terms=self.terms,
-            signature=signature_of(body) if self._object is None else self._method_signature(body),
+            signature=signature_of(body),
             perform=as_coroutine(body),
             step=self._common.step,
             is_workflow=isinstance(self.__wrapped__, Workflow),
         )
-
-    def _method_signature(self, body: Callable[..., Any]) -> Signature:
-        common = self._common
-        common.signature = common.signature or Signature(body)
-        return common.signature
 
     @property
     def signature(self) -> Signature:
@@ -108,10 +101,6 @@ class Governed(Generic[P, R]):
     @property
     def program(self) -> Program:
         """What an engine needs in order to run a call as an execution of its own."""
-        return self._program
-
-    @functools.cached_property
-    def _program(self) -> Program:
         return Program(
             name=self.name,
             version=self.__wrapped__.version if isinstance(self.__wrapped__, Workflow) else 1,
@@ -192,27 +181,15 @@ class Governed(Generic[P, R]):
         live = current()
         if live is None:
             raise OutsideWorkflow(f"{self.name} is no workflow code here: call it, and do not run its program.")
-        return self._flow(live, bound).run() if self._object is None else self._main_of_method(live, bound)
+        if self._object is None:
+            return self._flow(live, bound).run()
+        return self._common.objects.run(
+            live.info.id, self._object, lambda own: self.__get__(own, type(own))._flow(live, bound).run()
+        )
 
     def _flow(self, live: LiveExecution, bound: Mapping[str, Any]) -> Flow:
         untold = self._common.untold.get(live.info.id)
         return Flow(self._subject, self._rules(), live, bound, untold, is_whole=True)
-
-    async def _main_of_method(self, live: LiveExecution, bound: Mapping[str, Any]) -> Any:
-        objects, execution_id = self._common.objects, live.info.id
-        found = objects.get(execution_id, self._object)
-        with suppress(TypeError):  # not every object can be remembered without being kept alive
-            objects[execution_id] = found
-        me = self if found is self._object else self.__get__(found, type(found))
-        try:
-            value = await me._flow(live, bound).run()
-        except GeneratorExit:
-            raise  # it leaves memory, and may come back
-        except BaseException:
-            objects.pop(execution_id, None)
-            raise
-        objects.pop(execution_id, None)
-        return value
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -223,12 +200,9 @@ class Governed(Generic[P, R]):
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        wrapped: Any = self.__wrapped__
-        if self._object is not None:
-            wrapped = wrapped.__func__
         bound: Governed[..., R] = Governed.__new__(Governed)
         bound._common = self._common
-        bound._take(wrapped.__get__(instance, owner), self.terms, self.name, instance)
+        bound._take(self._common.fn.__get__(instance, owner), self.terms, self.name, instance)
         return bound
 
 

@@ -10,6 +10,7 @@ from assent.errors import UsageError
 from assent.governance.action import Action
 from assent.governance.approvals import likeness
 from assent.governance.policy import Decision, Facts, Phase, Policy
+from assent.resilience.bucket import NANOSECONDS, take_token
 
 MANY_BUCKETS: Final = 10_000  # about 2 MB; from then on full buckets, which are as good as none, are thrown away
 
@@ -80,18 +81,16 @@ class Buckets:
     def __init__(self, now: Callable[[], float], most: int = MANY_BUCKETS) -> None:
         self._now = now
         self._most = most
-        self._full_at: dict[str, float] = {}
+        self._full_at: dict[str, int] = {}
 
     async def admit(self, key: str, rate: float, burst: int) -> float:
         """Take a token: 0; or the seconds until there is one."""
         now = self._now()
-        # A token moves the moment at which the bucket is full again; a whole burst must still be full in time.
-        full_at = max(self._full_at.get(key, now), now) + 1 / rate
-        wait = full_at - now - burst / rate
-        # Sums of floats drift by less than a millionth of a token's time, and must not cost a token.
-        if wait > 1e-6 / rate:
+        full_at, wait = take_token(self._full_at.get(key, 0), rate, burst, now)
+        if wait:
             return wait
         if len(self._full_at) >= self._most:
-            self._full_at = {name: moment for name, moment in self._full_at.items() if moment > now}
+            moment = now * NANOSECONDS
+            self._full_at = {name: full for name, full in self._full_at.items() if full > moment}
         self._full_at[key] = full_at
         return 0.0

@@ -11,7 +11,8 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from assent.clock import Duration, seconds
 from assent.errors import AllFailed, UsageError
-from assent.resilience.settings import FINAL, Errors, kinds
+from assent.resilience.settings import FINAL, Errors, each_error, kinds
+from assent.resilience.wrapping import begun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,10 +43,10 @@ def fallback(
         failures: list[Exception] = []
         for way in (primary, *others):
             try:
-                return await way(*args, **kwargs)
-            except FINAL:
-                raise
+                return await begun(way, *args, **kwargs)
             except caught as error:
+                if any(isinstance(each, FINAL) for each in each_error(error)):
+                    raise
                 failures.append(error)
         raise _all_failed("fallback", failures) from failures[-1]
 
@@ -93,11 +94,10 @@ def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
 
 async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel what still runs, and wait for it."""
-    running = [task for task in tasks if not task.done()]
-    for task in running:
+    for task in tasks:
         task.cancel()
-    # What they raise on the way out changes nothing any more.
-    await asyncio.gather(*running, return_exceptions=True)
+    # What they raise on the way out, or have raised unheard, changes nothing any more.
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @overload

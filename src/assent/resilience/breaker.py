@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any, Final, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from assent.clock import Duration
 from assent.codec import codec_for
@@ -25,6 +26,9 @@ WINDOW: Final = 60.0
 
 # Errors of calls that were never made, or of which nobody knows.
 SILENT: Final = (*FINAL, BulkheadFull, CircuitOpen, LimitExceeded)
+
+
+_Inside = WeakKeyDictionary[Any, list[Admission]]  # by task
 
 
 @dataclass(eq=False)
@@ -59,7 +63,7 @@ class CircuitBreaker(Guard):
     _rules: Rules = field(init=False, repr=False)
     _circuit: Circuit = field(default_factory=Circuit, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)  # plain steps are in threads
-    _inside: dict[Any, list[Admission]] = field(default_factory=dict, init=False, repr=False)  # by task
+    _inside: _Inside = field(default_factory=WeakKeyDictionary, init=False, repr=False)
 
     def __post_init__(self) -> None:
         rate, threshold = self.failure_rate, self.failure_threshold
@@ -94,9 +98,9 @@ class CircuitBreaker(Guard):
 
     async def __aexit__(self, *exc: object) -> None:
         task, error = asyncio.current_task(), exc[1]
-        admission = self._inside[task].pop()
-        if not self._inside[task]:
-            del self._inside[task]
+        # None: left in another task than that which entered, such as one that closes a stream.
+        admissions = self._inside.get(task)
+        admission = admissions.pop() if admissions else None
         if isinstance(error, Exception | asyncio.CancelledError | None):
             await self._learn(admission, self._outcome(error))
 
@@ -108,11 +112,13 @@ class CircuitBreaker(Guard):
             return None
         return isinstance(error, self.never_on) or not isinstance(error, self.on)
 
-    async def _learn(self, admission: Admission, outcome: bool | None) -> None:
-        if outcome is None and admission["probe"] is None:
+    async def _learn(self, admission: Admission | None, outcome: bool | None) -> None:
+        if outcome is None and (admission is None or admission["probe"] is None):
             return
 
         def learn(circuit: Circuit, now: float) -> tuple[Circuit, None]:
+            if admission is None:
+                return self._rules.note(circuit, outcome is True, now), None
             return self._rules.learn(circuit, admission, outcome, now), None
 
         try:
@@ -176,7 +182,7 @@ class CircuitBreaker(Guard):
         while True:
             text, version = await shared.read(self.label)
             circuit = Circuit() if text is None else codec.decode(text)
-            changed, answer = change(circuit, ground().now())
+            changed, answer = self._changed(change, circuit)
             # Where the state stays as it was there is nothing to write, as with most calls that go well.
             if changed == circuit or await shared.swap(self.label, codec.encode(changed), version):
                 return answer
@@ -189,10 +195,14 @@ class CircuitBreaker(Guard):
     def _change_memory(self, verb: str, change: Callable[[Circuit, float], tuple[Circuit, T]]) -> T:
         def choose() -> T:
             with self._lock:
-                self._circuit, answer = change(self._circuit, ground().now())
+                self._circuit, answer = self._changed(change, self._circuit)
             return answer
 
         return ground().decide(f"{self.label} {verb}", choose)
+
+    def _changed(self, change: Callable[[Circuit, float], tuple[Circuit, T]], circuit: Circuit) -> tuple[Circuit, T]:
+        now = ground().now()
+        return change(self._rules.set_back(circuit, now), now)
 
 
 def _state(circuit: Circuit, now: float) -> tuple[Circuit, State]:

@@ -1,14 +1,13 @@
 """Retries that many calls share, so that a service in trouble is not asked ever more often."""
 
-import math
+import threading
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 
 from assent.clock import Duration, seconds
+from assent.resilience.bucket import take_token
 from assent.resilience.ground import SharedState, ground
 from assent.resilience.settings import count, length
-
-NANOSECONDS = 1_000_000_000
 
 
 @dataclass(eq=False, slots=True)
@@ -25,7 +24,8 @@ class RetryBudget:
     per: Duration | None = None
     name: str | None = None
     _taken: int = field(default=0, init=False, repr=False)
-    _full_at: int = field(default=0, init=False, repr=False)  # nanoseconds; when all retries will have come back
+    _full_at: int = field(default=0, init=False, repr=False)  # the bucket, if they come back
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)  # threads may share it
 
     def __post_init__(self) -> None:
         self.retries = count(self.retries, "RetryBudget(retries")
@@ -44,21 +44,13 @@ class RetryBudget:
         return f"retry budget {self.name}" if self.name else "retry budget"
 
     def _take_here(self) -> bool:
-        if self.per is not None:
-            return self._take_refilled(seconds(self.per))
-        if self._taken >= self.retries:
-            return False
-        self._taken += 1
-        return True
-
-    def _take_refilled(self, per: float) -> bool:
-        # Whole nanoseconds, rounded up: sums of floats would drift, and lend a retry now and then.
-        now, step = int(ground().now() * NANOSECONDS), math.ceil(per / self.retries * NANOSECONDS)
-        full_at = max(self._full_at, now) + step
-        if full_at - now > self.retries * step:
-            return False
-        self._full_at = full_at
-        return True
+        with self._lock:
+            if self.per is not None:
+                rate = self.retries / seconds(self.per)
+                self._full_at, wait = take_token(self._full_at, rate, self.retries, ground().now())
+                return wait == 0
+            self._taken += 1
+            return self._taken <= self.retries
 
     async def _take_shared(self, shared: SharedState) -> bool:
         if self.per is not None:

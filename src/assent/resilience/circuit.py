@@ -71,6 +71,14 @@ class Rules:
             return circuit, Admission(era=circuit.era, probe=None, retry_after=wait)
         return replace(circuit, probes=(*probes, now)), Admission(era=circuit.era, probe=now, retry_after=None)
 
+    def set_back(self, circuit: Circuit, now: float) -> Circuit:
+        """The circuit on a clock that may have been set back: nothing in it lies further ahead than it could."""
+        latest = now + self.timeout
+        if circuit.until is None or max(circuit.until, *circuit.probes, 0.0) <= latest:
+            return circuit
+        probes = tuple(began for began in circuit.probes if began <= latest)
+        return replace(circuit, until=min(circuit.until, latest), probes=probes)
+
     def learn(self, circuit: Circuit, admission: Admission, outcome: bool | None, now: float) -> Circuit:
         """What follows from the end of a call that was admitted. None: it says nothing about the service."""
         if admission["era"] != circuit.era:
@@ -116,10 +124,8 @@ class Rules:
 
 
 def _added(slices: tuple[Slice, ...], number: int, succeeded: bool) -> tuple[Slice, ...]:
-    # Clocks of several processes differ: what comes late counts, unless the window has passed it already.
-    latest = max([number, *(each.number for each in slices)])
-    found = {each.number: each for each in slices if each.number > latest - SLICES}
+    # What lies ahead by less than a window counts, for time in workflow code lags; by more, the clock was set back.
+    found = {each.number: each for each in slices if abs(each.number - number) < SLICES}
     _, calls, failures = found.get(number, Slice(number, 0, 0))
-    if number > latest - SLICES:
-        found[number] = Slice(number, calls + 1, failures + (not succeeded))
+    found[number] = Slice(number, calls + 1, failures + (not succeeded))
     return tuple(found[each] for each in sorted(found))

@@ -77,19 +77,28 @@ async def parallel_map(
 
     async def work() -> None:
         for place, item in queue:
-            results[place] = await (_outcome(fn(item)) if return_exceptions else fn(item))
+            results[place] = await (_outcome(fn, item) if return_exceptions else fn(item))
 
     workers = [asyncio.ensure_future(work()) for _ in given[:limit]]
     try:
-        await asyncio.gather(*workers)
+        await _all_or_first_error(workers)
     finally:
         await end(workers)
     return results
 
 
-async def _outcome(awaitable: Awaitable[R]) -> R | Exception:
+async def _all_or_first_error(tasks: Sequence[asyncio.Task[None]]) -> None:
+    # Not `gather`: that cancels them with its caller, and to be cancelled once more would cut off how they end.
+    if tasks:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task in done:
+                task.result()
+
+
+async def _outcome(fn: Callable[[T], Awaitable[R]], item: T) -> R | Exception:
     try:
-        return await awaitable
+        return await fn(item)
     except Exception as error:  # noqa: BLE001 - the caller has asked for it in place of the result
         return error
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, Self, TypeVar
 
-from assent.resilience.wrapping import wrapped
+from assent.resilience.wrapping import begun, wrapped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +22,7 @@ class Guard(ABC):
     async def call(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call an async function behind this guard."""
         async with self:
-            return await fn(*args, **kwargs)
+            return await begun(fn, *args, **kwargs)
 
     def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Callable[P, Coroutine[Any, Any, R]]:
         """Put an async function behind this guard, for all its calls."""

@@ -10,17 +10,19 @@ from typing import Final, Self
 
 from assent.clock import Duration, seconds
 from assent.errors import LimitExceeded
+from assent.resilience.bucket import take_token
 from assent.resilience.ground import ground
 from assent.resilience.guard import Guard
 from assent.resilience.settings import count, length, require
-
-NANOSECONDS: Final = 1_000_000_000
 
 # Seconds that workflow code waits in line; for what takes longer it may leave memory.
 PATIENCE: Final = 5.0
 
 # Seconds after which who has left the line and is not back will not come: cancelled, or gone to another process.
 GRACE: Final = 60.0
+
+# Seconds in which a whole burst must flow in: nanoseconds far beyond do not fit into a store.
+CENTURY: Final = 36_525 * 86_400.0
 
 
 class RateLimiter(Guard):
@@ -51,7 +53,9 @@ class RateLimiter(Guard):
         self.name = name
         self.rate = tokens / length(per, "RateLimiter(per")  # a second
         self.burst = max(1, int(tokens)) if burst is None else count(burst, "RateLimiter(burst")
-        self._bucket = _Bucket(self.rate, self.burst)
+        fits = self.rate < math.inf and self.burst <= CENTURY * self.rate
+        require(fits, f"RateLimiter at {self.rate:g} a second, burst={self.burst!r}", "one that is full in a century")
+        self._full_at = 0  # the bucket of this process
         self._line: list[_Place] = []  # who waits here, the oldest first
         self._newest = 0.0  # when the last one came, in Unix seconds
         self._away: list[float] = []  # when workflows that have left the line come back, in order
@@ -93,7 +97,9 @@ class RateLimiter(Guard):
         shared = None if self.name is None else ground().shared
         if shared is None:
             # The loop's clock, by which waits are measured, is never set back.
-            return self._bucket.take(asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self._full_at, wait = take_token(self._full_at, self.rate, self.burst, now)
+            return wait
         return await shared.admit(self._step, self.rate, self.burst)
 
     async def _stand_in_line(self, caller: "_Caller", until: float) -> float:
@@ -198,26 +204,3 @@ class _Place:
 
 def _arrival(place: _Place) -> float:
     return place.arrived
-
-
-class _Bucket:
-    """Tokens of this process, kept as the moment at which the bucket will be full again.
-
-    A token moves that moment on by the time in which one flows in, and may be taken while a whole burst would still
-    be full in time. In whole nanoseconds: sums of floats drift, and would lend or keep back a token now and then.
-    """
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._step = math.ceil(NANOSECONDS / rate)
-        self._burst = burst * self._step
-        self._full_at = 0
-
-    def take(self, now: float) -> float:
-        """Take a token: 0; or the seconds until there is one."""
-        moment = int(now * NANOSECONDS)
-        full_at = max(self._full_at, moment) + self._step
-        short = full_at - moment - self._burst
-        if short > 0:
-            return (short // 1000 + 2) / 1_000_000  # rounded up, by more than a time loses as a float
-        self._full_at = full_at
-        return 0.0

@@ -7,10 +7,11 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from assent.clock import Duration, seconds
 from assent.errors import AssentError, RateLimited, RetryBudgetSpent
+from assent.resilience.alternatives import timeout
 from assent.resilience.budget import RetryBudget
 from assent.resilience.ground import ground
-from assent.resilience.settings import FINAL, Errors, count, kinds, length, require
-from assent.resilience.wrapping import wrapped
+from assent.resilience.settings import FINAL, Errors, count, each_error, kinds, length, require
+from assent.resilience.wrapping import begun, wrapped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,11 +76,12 @@ class Retry:
 
     async def call(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call an async function, and again while it fails. Raises the error of the last attempt."""
-        here = ground()
-        course = Course(self, here.now, here.random)
+        course = Course(self, asyncio.get_running_loop().time, ground().random)
         while True:
+            limit = course.time_left()
             try:
-                return await _in_time(fn(*args, **kwargs), course.time_left())
+                attempt = begun(fn, *args, **kwargs)
+                return await (attempt if limit is None else timeout(attempt, limit))
             except Exception as error:
                 if not self.may_retry(course.attempt, error):
                     raise
@@ -87,8 +89,7 @@ class Retry:
 
     def may_retry(self, attempt: int, error: Exception) -> bool:
         """Whether another attempt follows attempt number `attempt` (from 1), which failed with `error`."""
-        is_final = isinstance(error, (*FINAL, RetryBudgetSpent)) and not isinstance(error, RateLimited)
-        if attempt >= self.attempts or is_final:
+        if attempt >= self.attempts or any(map(_is_final, each_error(error))):
             return False
         return isinstance(error, self.on) and not isinstance(error, self.never_on)
 
@@ -181,12 +182,5 @@ class Course:
         return self._end is not None and self._now() + wait >= self._end
 
 
-async def _in_time(call: Awaitable[R], limit: float | None) -> R:
-    timer = asyncio.timeout(limit)
-    try:
-        async with timer:
-            return await call
-    except TimeoutError as error:
-        if not timer.expired():
-            raise
-        raise TimeoutError(f"An attempt took longer than the {limit:g} s that it had.") from error
+def _is_final(error: BaseException) -> bool:
+    return isinstance(error, (*FINAL, RetryBudgetSpent)) and not isinstance(error, RateLimited)

@@ -1,15 +1,26 @@
 """What retries, breakers and the like are set to: which errors, how many, how long."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from assent.clock import Duration, seconds
-from assent.errors import ExecutionCancelled, GovernanceError, InDoubt, NonDeterminism, UsageError
+from assent.errors import AllFailed, ExecutionCancelled, GovernanceError, InDoubt, NonDeterminism, UsageError
 
 Errors = type[Exception] | tuple[type[Exception], ...]
 
 # They say nothing of a service. Another attempt, or another way, would not change the answer, would ask people once
 # more, or would repeat an effect blindly.
 FINAL: Final = (ExecutionCancelled, GovernanceError, InDoubt, NonDeterminism, UsageError)
+
+
+def each_error(error: BaseException | None) -> Iterator[BaseException]:
+    """An error; or, of a group, and of a race that nobody won, all that are in it."""
+    within = error.__cause__ if isinstance(error, AllFailed) else error
+    if isinstance(within, BaseExceptionGroup):
+        for each in within.exceptions:
+            yield from each_error(each)
+    elif error is not None:
+        yield error
 
 
 def require(holds: bool, what: str, remedy: str) -> None:

@@ -6,6 +6,7 @@ from assent.store.writer import Transaction
 
 NANOSECONDS = 1_000_000_000
 LAST_SECOND = 9e9  # in the year 2255; nanoseconds beyond it do not fit into SQLite's integers
+CENTURY = 36_525 * 86_400.0  # seconds; a bucket that takes longer to refill would not fit either
 
 
 def nanoseconds(seconds: float) -> int:

@@ -14,7 +14,7 @@ from functools import partial
 from assent.codec import to_json
 from assent.errors import StoreCorrupt, UsageError
 from assent.store import rows
-from assent.store.buckets import nanoseconds, take_token
+from assent.store.buckets import CENTURY, nanoseconds, take_token
 from assent.store.cells import EXPIRED, SqliteShelf
 from assent.store.commits import write_commit
 from assent.store.decisions import write_decision
@@ -250,8 +250,11 @@ class SqliteStore(
     # shared state
 
     async def admit(self, key: str, *, rate: float, burst: int, now: float) -> float:
-        if rate <= 0 or burst < 1:
-            raise UsageError(f"A bucket needs a rate above 0 and a burst of at least 1, not {rate!r} and {burst!r}.")
+        if rate <= 0 or not 1 <= burst <= rate * CENTURY:
+            raise UsageError(
+                f"A bucket needs a rate above 0 and a burst of at least 1 that flows in within a century, "
+                f"not {rate!r} and {burst!r}."
+            )
         return await self._writer.put(partial(take_token, key, rate, burst, now))
 
 
