@@ -19,9 +19,9 @@ RetryBudgetSpent RouteNotFound Router Runtime RuntimeRequired Selector SemanticM
 SessionRecollection SignInRequired StateNotCaptured Status Step StepFailed StepTimeout StopReason StoreCorrupt
 StoreError StoreUnavailable StoreVersion SystemClock TooManyAttempts Tool UnknownStrategy UnknownWorkflow UsageError
 ValidationDenied ValidationPolicy VerdictRefused WorkerSettings Workflow acting_as after_model after_tool agent answer
-approve ask_mandate before_model before_tool degrade durable execution fallback gather_all govern govern_class
-idempotency_key load_policies model_of now parallel_map patched policy race random signal step timeout tool use_model
-uuid4 workflow
+approve ask_mandate before_model before_tool degrade durable embedder_of execution fallback gather_all govern
+govern_class idempotency_key load_policies model_of now parallel_map patched policy race random signal step timeout
+tool use_model uuid4 workflow
 """.split()  # noqa: SIM905 - read as a list of words
 
 # Each belongs to an extra, and is known to one file only.

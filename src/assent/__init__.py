@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         ModelSettings,
     )
     from assent.agents.providers import (
+        embedder_of,
         model_of,
     )
     from assent.agents.router import (
@@ -305,7 +306,10 @@ ROOMS = {
     "assent.agents.loop": ("AgentResult",),
     "assent.agents.limits": ("StopReason",),
     "assent.agents.messages": ("ModelSettings",),
-    "assent.agents.providers": ("model_of",),
+    "assent.agents.providers": (
+        "embedder_of",
+        "model_of",
+    ),
     "assent.agents.fallback": ("FallbackModel",),
     "assent.agents.choosing": ("use_model",),
     "assent.agents.cache": ("Cache",),
@@ -488,6 +492,7 @@ __all__ = [
     "before_tool",
     "degrade",
     "durable",
+    "embedder_of",
     "execution",
     "fallback",
     "gather_all",

@@ -273,6 +273,10 @@ class GovernanceSuite:
         assert await take(NOW + wait) > 0
         assert [await take(NOW + 1000) > 0 for _ in range(4)] == [False, False, False, True]
 
+    async def test_a_bucket_that_takes_long_to_fill_can_be_emptied(self, store: Store) -> None:
+        takes = [store.admit("key", rate=1e-6, burst=3_000, now=NOW) for _ in range(3_001)]
+        assert [wait > 0 for wait in await asyncio.gather(*takes)] == [False] * 3_000 + [True]
+
     async def test_buckets_are_apart(self, store: Store) -> None:
         takes = [store.admit(key, rate=1, burst=1, now=NOW) for key in ("a", "b", "a")]
         assert [wait > 0 for wait in await asyncio.gather(*takes)] == [False, False, True]
@@ -302,7 +306,7 @@ class GovernanceSuite:
         assert await store.admit("key", rate=1, burst=1, now=NOW) == 0
         assert await store.admit("key", rate=1, burst=1, now=NOW - 100) > 100
 
-    @pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (1, 0)])
+    @pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (1, 0), (1e-10, 1), (1e-6, 10_000)])
     async def test_a_bucket_that_could_never_fill_is_refused(self, store: Store, rate: float, burst: int) -> None:
         with pytest.raises(UsageError, match="rate above 0"):
             await store.admit("key", rate=rate, burst=burst, now=NOW)

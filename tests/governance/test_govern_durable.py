@@ -436,6 +436,11 @@ class Bank:
         await effects.have(self.name, amount)
         return f"{self.name} sent {amount}"
 
+    @govern(ApprovalPolicy([CFO], timeout_seconds=5))
+    @step
+    async def refund(self, amount: int) -> str:
+        return f"{self.name} refunded {amount}"
+
     @govern(POSITIVE)
     async def quote(self, amount: int) -> str:
         return f"{self.name} {amount}"
@@ -454,13 +459,14 @@ async def test_a_method_that_waits_comes_back_to_its_own_object(ground: Ground) 
     one, other = Bank("one"), Bank("other")
     async with ground.runtime() as runtime:
         waiting = []
-        for bank, amount in ((one, 1), (other, 2)):
+        for call, amount in ((one.transfer, 1), (other.transfer, 2), (one.refund, 3), (other.refund, 4)):
             with pytest.raises(ApprovalPending) as pending:
-                await bank.transfer(amount)
+                await call(amount)
             waiting.append(pending.value.execution_id)
-        await ground.decide(runtime, times=2)
+        await ground.decide(runtime, times=4)
         results = [await runtime.handle(each).result() for each in waiting]
-    assert (results, effects) == (["one sent 1", "other sent 2"], [("one", 1), ("other", 2)])
+    assert results == ["one sent 1", "other sent 2", "one refunded 3", "other refunded 4"]
+    assert effects == [("one", 1), ("other", 2)]
 
 
 class Kiosk:

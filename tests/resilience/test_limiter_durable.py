@@ -117,6 +117,52 @@ class TestLimiter(Suite):
         assert order.index("workflow") <= 1  # the first token may be gone when it is back
         assert [name for name in order if name != "workflow"] == ["a", "b", "c", "d"]
 
+    async def test_who_asks_at_the_same_moment_is_served_in_the_order_of_asking(self, ground: Ground) -> None:
+        limiter = RateLimiter(1, per="1s")
+
+        @workflow
+        async def takes() -> list[int]:
+            order = []
+
+            async def one(number: int) -> None:
+                await limiter.acquire()
+                order.append(number)
+
+            await asyncio.gather(*map(one, range(20)))
+            return order
+
+        async with ground.runtime(takes) as runtime:
+            assert await (await runtime.start(takes)).result() == list(range(20))
+
+    async def test_after_an_outage_the_order_is_what_it_was_and_nobody_comes_back_again_and_again(
+        self, ground: Ground
+    ) -> None:
+        limiters, order = [RateLimiter(1, per="1s", name="mail")], list[int]()
+
+        @step
+        async def note(number: int) -> None:
+            order.append(number)
+
+        @workflow
+        async def takes(number: int) -> None:
+            await limiters[-1].acquire()
+            await note(number)
+
+        async with ground.runtime(takes) as runtime:
+            for number in range(60):
+                await runtime.start(takes, number, id=str(number))
+            await asyncio.sleep(20)
+        ground.clock.advance(300)
+        limiters.append(RateLimiter(1, per="1s", name="mail"))
+        async with ground.runtime(takes) as runtime:
+            handles = [runtime.handle(str(number)) for number in range(60)]
+            for handle in handles:
+                await handle.result()
+            asked = [types(await handle.events(), "timer.opened") for handle in handles]
+        # Who is back first does not know of the others yet.
+        assert [number for place, number in enumerate(order) if abs(place - number) > 8] == []
+        assert max(map(len, asked)) <= 5
+
     async def test_who_is_cancelled_elsewhere_holds_up_nobody(self, ground: Ground) -> None:
         limiter = RateLimiter(1, per="1h")
 

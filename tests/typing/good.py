@@ -1,10 +1,24 @@
 """Uses that type checkers must accept, with the types that they must see."""
 
+# mypy: disable-error-code="empty-body"
+
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, assert_type
 
-from assent import ApprovalPolicy, Handle, Retry, Runtime, ValidationPolicy, govern, signal, step, workflow
+from assent import (
+    ApprovalPolicy,
+    Handle,
+    Retry,
+    Runtime,
+    ValidationPolicy,
+    agent,
+    govern,
+    signal,
+    step,
+    tool,
+    workflow,
+)
 
 
 @step
@@ -59,3 +73,54 @@ async def renamed(item: str) -> int:
 async def use_again(anything: Callable[..., Any]) -> None:
     assert_type(await renamed("x"), int)
     anything(renamed)
+
+
+@tool(serial=True)
+async def look(place: str) -> list[str]:
+    return [place]
+
+
+@tool
+def weigh(thing: str) -> float:
+    return float(len(thing))
+
+
+@agent(model="openai:gpt-5", tools=[look, weigh], max_cost="0.5")
+async def summarize(text: str, *, words: int = 10) -> Decimal:
+    """Summarize {{ text }} in {{ words }} words."""
+    ...
+
+
+@agent
+async def bare() -> None:
+    """Say nothing."""
+    ...
+
+
+class Clerk:
+    @tool
+    async def file(self, paper: str) -> int:
+        return len(paper)
+
+    @agent(model="openai:gpt-5")
+    async def judge(self, paper: str) -> bool:
+        """Is {{ paper }} in order?"""
+        ...
+
+
+async def use_agents() -> None:
+    assert_type(await look("here"), list[str])
+    assert_type(await weigh("it"), float)
+    assert_type(await summarize("x", words=3), Decimal)
+    assert_type(await bare(), None)
+    assert_type((await summarize.run("x")).output, Decimal | None)
+    assert_type(await Clerk().file("x"), int)
+    assert_type(await Clerk().judge("x"), bool)
+    assert_type((await Clerk().judge.run("x")).output, bool | None)
+    assert_type(await summarize.replace(max_turns=2)("x"), Decimal)
+    async with summarize.stream("x") as stream:
+        async for piece in stream:
+            assert_type(piece.text, str)
+        assert_type(await stream.result(), Decimal)
+    async with Runtime("sqlite://") as runtime:
+        assert_type(await runtime.start(summarize, "x"), Handle[Decimal])

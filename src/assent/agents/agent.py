@@ -17,7 +17,6 @@ from assent.agents.limits import Limits, StopReason
 from assent.agents.loop import PATIENT, AgentResult, AgentSpec, Run, output_of
 from assent.agents.messages import ModelSettings
 from assent.agents.models import Model
-from assent.agents.notes import RunNotes
 from assent.agents.output import Output
 from assent.agents.prompt import Prompt
 from assent.agents.providers import model_of
@@ -126,7 +125,8 @@ class Agent(Workflow[P, R]):
     def _telling(self) -> Workflow[..., AgentResult[R]]:
         telling = _telling(self.function, self)
         output = signature_of(self.__wrapped__).returns.annotation
-        telling.__annotations__ = {**self.function.__annotations__, "return": AgentResult[output]}  # made at run time
+        returns = AgentResult[output]  # type: ignore[valid-type]  # made at run time on purpose
+        telling.__annotations__ = {**self.function.__annotations__, "return": returns}
         return Workflow(telling, f"{self.name}.run", self.version)
 
     def stream(self, *args: P.args, **kwargs: P.kwargs) -> AgentStream[R]:
@@ -199,8 +199,7 @@ class Question:
         """Ask the model, by default what the template says. Raises AgentStopped, ModelError."""
         text = self.agent.prompt.filled(self.arguments) if prompt is None else prompt
         session = str(self.arguments.get(SESSION) or "")
-        run = Run(self.agent.spec, RunNotes(self.agent.name), session)
-        self.last = await run.result(text)
+        self.last = await Run(self.agent.spec, session=session).result(text)
         return output_of(self.last, self.agent.name)
 
 

@@ -69,6 +69,7 @@ class CachedModel:
 
     async def request(self, request: ModelRequest) -> ModelResponse:
         ask = functools.partial(self._model.request, request)
+        response: ModelResponse
         response, was_there = await self._cache.get(f"cache/model/{self.name}", _key(request), RESPONSE, ask)
         return replace(response, cached=True, cost=Decimal(0)) if was_there else response
 

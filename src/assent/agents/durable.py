@@ -100,12 +100,12 @@ class RecordedModel(WrapperModel):
         self,
         messages: list[wire.ModelMessage],
         model_settings: ModelSettings | None,
-        parameters: ModelRequestParameters,
+        model_request_parameters: ModelRequestParameters,
     ) -> wire.ModelResponse:
-        asked = Question(messages, model_settings or ModelSettings(), parameters, None)
+        asked = Question(messages, model_settings or ModelSettings(), model_request_parameters, None)
 
         async def perform(_facts: Mapping[str, Any]) -> ModelResponse:
-            answer = await self.wrapped.request(messages, model_settings, parameters)
+            answer = await self.wrapped.request(messages, model_settings, model_request_parameters)
             return response_of(answer, asked, self.wrapped.model_name)
 
         step = StepSpec(
@@ -118,11 +118,12 @@ class RecordedModel(WrapperModel):
         self,
         messages: list[wire.ModelMessage],
         model_settings: ModelSettings | None,
-        parameters: ModelRequestParameters,
+        model_request_parameters: ModelRequestParameters,
         run_context: RunContext[Any] | None = None,
     ) -> AsyncIterator[StreamedResponse]:
         # Workflow code hears only what is recorded, which is the whole answer.
-        yield CompletedStreamedResponse(parameters, await self.request(messages, model_settings, parameters))
+        answer = await self.request(messages, model_settings, model_request_parameters)
+        yield CompletedStreamedResponse(model_request_parameters, answer)
 
 
 @dataclass

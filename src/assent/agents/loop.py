@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from assent.agents.cache import Cache, CachedModel
@@ -25,6 +24,7 @@ from assent.agents.messages import (
     ModelSettings,
     Usage,
     UserMessage,
+    writable,
 )
 from assent.agents.models import Model
 from assent.agents.notes import RunNotes, facts_of_request
@@ -81,8 +81,8 @@ class Run:
     """One run of an agent: what has been said, and what it has used up."""
 
     spec: AgentSpec
-    notes: RunNotes
     session: str = ""
+    notes: RunNotes = field(init=False)
     repairs: int = 0
     usage: Usage = field(default_factory=Usage)
     cost: Decimal = Decimal(0)
@@ -91,6 +91,9 @@ class Run:
     suggestions: Sequence[Message] = ()  # of hooks, which the model has yet to be told
     output: Any = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        self.notes = RunNotes(self.spec.name)
 
     async def result(self, prompt: str) -> AgentResult[Any]:
         """Run to the end, whatever that is. Raises what the model failed with."""
@@ -208,12 +211,14 @@ class Run:
         facts = self.notes.next_turn()
         live, model = current(), chosen(self.spec.model, self.spec.name)
         cache = self.spec.cache
-        ask = partial(self.spec.audience.ask, CachedModel(model, cache) if cache else model, request)
-        if live is None:
-            return await self.spec.retry.call(ask)
+        asked = CachedModel(model, cache) if cache else model
 
         async def perform(_facts: Mapping[str, Any]) -> ModelResponse:
-            return await ask()
+            response = await self.spec.audience.ask(asked, request)
+            return replace(response, message=writable(response.message))
+
+        if live is None:
+            return await self.spec.retry.call(perform, facts)
 
         # Its arguments do not repeat the messages, which the steps before it have told.
         step = StepSpec(

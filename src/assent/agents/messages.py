@@ -50,6 +50,21 @@ class ToolMessage:
     role: Literal["tool"] = "tool"
 
 
+def writable(message: AssistantMessage) -> AssistantMessage:
+    """The message as it can be written down: models may break a letter in two, and no text of JSON holds the halves."""
+    texts = [part for call in message.calls for part in (call.id, call.name, call.arguments)]
+    try:
+        "".join((message.text, message.raw or "", *texts)).encode()
+    except UnicodeEncodeError:
+        calls = [ToolCall(_mended(call.id), _mended(call.name), _mended(call.arguments)) for call in message.calls]
+        return AssistantMessage(_mended(message.text), tuple(calls))
+    return message
+
+
+def _mended(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
 Message = Annotated[UserMessage | AssistantMessage | ToolMessage, Discriminator("role")]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final, Literal, get_args, get_origin
 
 import pydantic_core
@@ -21,10 +22,11 @@ from assent.errors import CodecError
 RESULT: Final = "result"
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"```[a-zA-Z]*[ \t]*\n(.*?)```", re.DOTALL)
 _YES_AND_NO: Final[Mapping[str, str]] = {"true": "true", "yes": "true", "false": "false", "no": "false"}
 _WRAPPED = "\"'`*. \t\r\n"
 _LONGEST = 1000
+_PLACES = 50  # at which JSON is looked for within a text; each costs a look at all that follows
 
 
 class OutputInvalid(Exception):
@@ -46,9 +48,12 @@ class Output:
         if self.is_text:
             return None
         schema = self._codec.schema()
+        definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
         if not self._is_object:
-            definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
-            schema = {"type": "object", "properties": {RESULT: schema}, "required": [RESULT], **definitions}
+            schema = {"type": "object", "properties": {RESULT: schema}, "required": [RESULT]}
+        elif "$ref" in schema:  # to itself, and no provider takes that for an object
+            schema = definitions["$defs"][_last(schema["$ref"])]
+        schema = {**schema, **definitions}
         return OutputSchema("final_result", schema, f"the result of {self.name}")
 
     def read(self, text: str) -> Any:
@@ -73,7 +78,7 @@ class Output:
             return text
         try:
             found = pydantic_core.from_json(text, allow_partial="trailing-strings")
-        except ValueError:
+        except (ValueError, TypeError):  # or it is no text that can be written
             return None
         if not self._is_object and isinstance(found, dict):
             found = found.get(RESULT)
@@ -82,7 +87,7 @@ class Output:
     @cached_property
     def _is_object(self) -> bool:
         schema = self._codec.schema()
-        target = schema.get("$defs", {}).get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
+        target = schema.get("$defs", {}).get(_last(schema.get("$ref", "")), schema)
         return bool(target.get("type") == "object")
 
     def _candidates(self, text: str) -> Iterator[str]:
@@ -126,10 +131,14 @@ class Output:
 _NOTHING: Final = object()
 
 
+def _last(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
 def _parsed(text: str) -> Any:
     try:
         return from_json(text)
-    except ValueError:
+    except (ValueError, TypeError):  # or it is no text that can be written
         return _NOTHING
 
 
@@ -149,7 +158,7 @@ def _choices(kind: Any) -> tuple[Any, ...]:
 def _embedded(text: str, opening: str) -> Iterator[str]:
     """Balanced JSON within other text, the longest first."""
     found, end = [], 0
-    for place in (match.start() for match in re.finditer(re.escape(opening), text)):
+    for place in islice((match.start() for match in re.finditer(re.escape(opening), text)), _PLACES):
         if place >= end and (length := _balanced(text[place:])):
             found.append(text[place : place + length])
             end = place + length

@@ -18,14 +18,29 @@ class Provider:
     service: str  # class in `pydantic_ai.providers.<module>`
     variables: tuple[str, ...]  # of the environment that may hold its key; people are told of the first
     retries: bool = True  # whether its library tries again unless told not to
+    embeddings: str | None = None  # class in `pydantic_ai.embeddings.<module>`; None: it offers no embeddings
+    most_texts: int = 1  # that it embeds in one request
 
 
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
     {
-        "openai": Provider("openai", "OpenAIChatModel", "OpenAIProvider", ("OPENAI_API_KEY",)),
+        "openai": Provider(
+            "openai",
+            "OpenAIChatModel",
+            "OpenAIProvider",
+            ("OPENAI_API_KEY",),
+            embeddings="OpenAIEmbeddingModel",
+            most_texts=2048,
+        ),
         "anthropic": Provider("anthropic", "AnthropicModel", "AnthropicProvider", ("ANTHROPIC_API_KEY",)),
         "google": Provider(
-            "google", "GoogleModel", "GoogleProvider", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), retries=False
+            "google",
+            "GoogleModel",
+            "GoogleProvider",
+            ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+            retries=False,
+            embeddings="GoogleEmbeddingModel",
+            most_texts=100,
         ),
     }
 )
@@ -73,7 +88,7 @@ def _checked(address: str) -> str:
     if parts.username is not None or parts.query:
         raise UsageError(
             f"The address {_shown(address)!r} has a user or parameters in it, which may be secret. "
-            "Give the key by itself: model_of(..., key_variable='MY_KEY')."
+            "Give the key by itself, as in key_variable='MY_KEY'."
         )
     return address
 

@@ -1,22 +1,24 @@
-"""Models of providers: what they are called, where their keys come from, and how long their connections last."""
+"""Models and embedders of providers: what they are called, whence they have keys, how long their connections last."""
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from assent.agents.embedding import Embedder
 from assent.agents.messages import ModelRequest, ModelResponse
 from assent.agents.models import Model
 from assent.agents.places import PROVIDERS, Place, place_of
+from assent.clock import Duration, seconds
 from assent.errors import MissingKey, UsageError
 
 if TYPE_CHECKING:
-    from assent.agents.wire import Line
+    from assent.agents.wire import EmbeddingLine, Line
 
 
 def model_of(
@@ -41,16 +43,34 @@ def model_of(
     return ProvidedModel(place, key=key, key_variable=key_variable)
 
 
+def embedder_of(
+    name: str,
+    *,
+    base_url: str | None = None,
+    key: str | None = None,
+    key_variable: str | None = None,
+    timeout: Duration = "1m",
+) -> Embedder:
+    """The embedder of that name: "openai:text-embedding-3-small" or "google:gemini-embedding-001".
+
+    Names, addresses and keys are those of `model_of`. A request whose answer is silent for the time of `timeout`
+    fails. Texts go to the provider many at a time.
+    """
+    place = place_of(name, base_url)
+    if PROVIDERS[place.provider].embeddings is None:
+        known = ", ".join(each for each, provider in PROVIDERS.items() if provider.embeddings)
+        raise UsageError(f"{place.provider} offers no embeddings, so there is no {name!r}. Name a model of {known}.")
+    if find_spec("pydantic_ai") is None:
+        raise _missing(name)
+    return ProvidedEmbedder(place, key=key, key_variable=key_variable, timeout=seconds(timeout))
+
+
 class ProvidedModel:
-    """A model of a provider. Its connections are kept as long as it and the event loop that it is used in."""
+    """A model of a provider."""
 
     def __init__(self, place: Place, *, key: str | None = None, key_variable: str | None = None) -> None:
         self._place = place
-        self._given = key
-        self._variable = key_variable
-        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Line, AsyncGenerator[None]]] = (
-            WeakKeyDictionary()
-        )
+        self._lines = Lines(place, "models", _line, key=key, key_variable=key_variable)
 
     def __repr__(self) -> str:
         return f"<model {self.name!r}>"
@@ -60,23 +80,91 @@ class ProvidedModel:
         return self._place.name
 
     async def request(self, request: ModelRequest) -> ModelResponse:
-        line = await self._line()
+        line = await self._lines.here()
         return await line.request(request)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse]:
-        line = await self._line()
+        line = await self._lines.here()
         async with aclosing(line.stream(request)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def _line(self) -> "Line":
+
+def _line(place: Place, key: str | None) -> "Line":
+    line: Line = import_module("assent.agents.wire").Line(place, key)
+    return line
+
+
+class ProvidedEmbedder:
+    """An embedder of a provider."""
+
+    def __init__(
+        self, place: Place, *, key: str | None = None, key_variable: str | None = None, timeout: float = 60.0
+    ) -> None:
+        self._place = place
+        opened = partial(_embedding_line, timeout=timeout)
+        self._lines = Lines(place, "embeddings", opened, key=key, key_variable=key_variable)
+
+    def __repr__(self) -> str:
+        return f"<embedder {self.name!r}>"
+
+    @property
+    def name(self) -> str:
+        return self._place.name
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        most = PROVIDERS[self._place.provider].most_texts
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), most):
+            line = await self._lines.here()
+            vectors += await line.embed(texts[start : start + most])
+        return vectors
+
+
+def _embedding_line(place: Place, key: str | None, timeout: float) -> "EmbeddingLine":
+    line: EmbeddingLine = import_module("assent.agents.wire").EmbeddingLine(place, key, timeout)
+    return line
+
+
+class Closable(Protocol):
+    """What has connections."""
+
+    async def close(self) -> None:
+        """End them."""
+        ...
+
+
+L = TypeVar("L", bound=Closable)
+
+
+class Lines(Generic[L]):
+    """The connections of one model. They are kept as long as it and the event loop that it is used in."""
+
+    def __init__(
+        self,
+        place: Place,
+        layer: Literal["models", "embeddings"],
+        opened: Callable[[Place, str | None], L],
+        *,
+        key: str | None,
+        key_variable: str | None,
+    ) -> None:
+        self._place = place
+        self._layer = layer
+        self._opened = opened
+        self._given = key
+        self._variable = key_variable
+        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[L, AsyncGenerator[None]]] = WeakKeyDictionary()
+
+    async def here(self) -> L:
+        """Those for the event loop that runs. Raises MissingKey."""
         loop = asyncio.get_running_loop()
         if loop not in self._lines:
             key = self._key()
             # The libraries take a second or two to load, for which the loop must not stand still.
-            wire = await asyncio.to_thread(_loaded, self._place)
+            await asyncio.to_thread(_load, self._place, self._layer)
             if loop not in self._lines:
-                line = wire.Line(self._place, key)
+                line = self._opened(self._place, key)
                 self._lines[loop] = line, _kept(line)
                 await anext(self._lines[loop][1])
         return self._lines[loop][0]
@@ -91,13 +179,13 @@ class ProvidedModel:
         found = [value for variable in variables if (value := os.environ.get(variable))]
         if not found:
             raise MissingKey(
-                f"No key for the model {self.name!r}: set the environment variable {variables[0]}.",
+                f"No key for the model {self._place.name!r}: set the environment variable {variables[0]}.",
                 variable=variables[0],
             )
         return found[0]
 
 
-async def _kept(line: "Line") -> AsyncGenerator[None]:
+async def _kept(line: Closable) -> AsyncGenerator[None]:
     """Closes the connections when nobody needs them any more.
 
     An event loop closes the generators that are still open when it ends, and those that are lost before. Nothing else
@@ -109,11 +197,11 @@ async def _kept(line: "Line") -> AsyncGenerator[None]:
         await line.close()
 
 
-def _loaded(place: Place) -> ModuleType:
-    """Everything that it takes to speak to a provider, loaded."""
+def _load(place: Place, layer: str) -> None:
+    """Load everything that it takes to speak to a provider."""
     try:
-        import_module(f"pydantic_ai.models.{PROVIDERS[place.provider].module}")
-        return import_module("assent.agents.wire")
+        import_module(f"pydantic_ai.{layer}.{PROVIDERS[place.provider].module}")
+        import_module("assent.agents.wire")
     except ImportError as error:
         raise _missing(place.name) from error
 

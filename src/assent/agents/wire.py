@@ -1,12 +1,14 @@
-"""Models over the network: the one file that makes pydantic-ai's models and calls them."""
+"""Models and embedders over the network: the one file that makes those of pydantic-ai and calls them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Timeout
+from pydantic import Field, FiniteFloat, TypeAdapter
 from pydantic_ai.direct import model_request, model_request_stream
+from pydantic_ai.embeddings import EmbeddingModel
 from pydantic_ai.exceptions import AgentRunError, UnexpectedModelBehavior, UserError
 from pydantic_ai.messages import ModelResponse as Answer
 from pydantic_ai.models import Model, create_async_httpx2_client
@@ -25,6 +27,12 @@ MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 # What a server that needs no key is sent for one, because the libraries insist on sending something.
 NO_KEY = "no-key"
+
+
+# Seconds until a server that can be reached has let us in; its answer may take longer.
+CONNECTING: Final = 5
+
+VECTORS: Final = TypeAdapter(list[Annotated[list[FiniteFloat], Field(min_length=1)]])
 
 
 class Line:
@@ -81,6 +89,35 @@ class Line:
         return question_of(request, self._model.profile, own)
 
 
+class EmbeddingLine:
+    """Connections to one model for embeddings, for one event loop."""
+
+    def __init__(self, place: Place, key: str | None, timeout: float) -> None:
+        self._place = place
+        self._key = key
+        self._client = create_async_httpx2_client(timeout=Timeout(timeout, connect=CONNECTING))
+        self._model = _embedding_model(place, key or NO_KEY, self._client)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        try:
+            # Nobody says which texts are queries, so all are turned into vectors alike.
+            answer = await self._model.embed(texts, input_type="document")
+            vectors = VECTORS.validate_python(answer.embeddings)
+            _check_number(vectors, len(texts))
+        except (AgentRunError, UserError, *MALFORMED) as error:
+            raise failure_of(error, self._place.name, self._key) from None
+        return vectors
+
+
+def _check_number(vectors: list[list[float]], wanted: int) -> None:
+    if len(vectors) != wanted or len(set(map(len, vectors))) != 1:
+        lengths = ", ".join(str(len(vector)) for vector in vectors)
+        raise UnexpectedModelBehavior(f"For {wanted} texts there are vectors of these lengths: {lengths or 'none'}.")
+
+
 def _check_end(answer: Answer) -> None:
     if answer.finish_reason is None:
         raise UnexpectedModelBehavior("The answer was cut off, or is none.")
@@ -88,14 +125,28 @@ def _check_end(answer: Answer) -> None:
 
 def _model(place: Place, key: str, client: AsyncClient) -> Model:
     provider = PROVIDERS[place.provider]
-    services = import_module(f"pydantic_ai.providers.{provider.module}")
     models = import_module(f"pydantic_ai.models.{provider.module}")
+    service = _service(place, key, client)
+    model: Model = getattr(models, provider.model)(place.model, provider=service, profile=PROFILE)
+    return model
+
+
+def _embedding_model(place: Place, key: str, client: AsyncClient) -> EmbeddingModel:
+    provider = PROVIDERS[place.provider]
+    models = import_module(f"pydantic_ai.embeddings.{provider.module}")
+    service = _service(place, key, client)
+    if provider.retries:
+        service.client.max_retries = 0  # no setting of a request says so, as it does of models
+    model: EmbeddingModel = getattr(models, str(provider.embeddings))(place.model, provider=service)
+    return model
+
+
+def _service(place: Place, key: str, client: AsyncClient) -> Any:
+    provider = PROVIDERS[place.provider]
+    services = import_module(f"pydantic_ai.providers.{provider.module}")
     if place.base_url is not None and place.provider == "openai":
         # By its host it is told from OpenAI itself, whose prices and special abilities it does not have.
         services = import_module("pydantic_ai.providers.openai_compatible")
         host = urlsplit(place.base_url).netloc
-        service = services.OpenAICompatibleProvider(host, base_url=place.base_url, api_key=key, http_client=client)
-    else:
-        service = getattr(services, provider.service)(base_url=place.base_url, api_key=key, http_client=client)
-    model: Model = getattr(models, provider.model)(place.model, provider=service, profile=PROFILE)
-    return model
+        return services.OpenAICompatibleProvider(host, base_url=place.base_url, api_key=key, http_client=client)
+    return getattr(services, provider.service)(base_url=place.base_url, api_key=key, http_client=client)

@@ -1,6 +1,6 @@
-"""What to do about failures that pass: how often to try again, and how long to wait in between.
+"""What to do about calls that fail, come too often, or take too long.
 
-Nothing here knows what is being tried.
+Nothing here knows what is being called, nor of stores and journals: `ground` is all it stands on.
 """
 
 from assent.resilience.alternatives import fallback, race, timeout

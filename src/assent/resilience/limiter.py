@@ -58,7 +58,7 @@ class RateLimiter(Guard):
         self._full_at = 0  # the bucket of this process
         self._line: list[_Place] = []  # who waits here, the oldest first
         self._newest = 0.0  # when the last one came, in Unix seconds
-        self._away: list[float] = []  # when workflows that have left the line come back, in order
+        self._away: list[_Ticket] = []  # of workflows that have left the line, the oldest first
 
     async def acquire(self, *, timeout: Duration | None = None) -> None:
         """Wait for a token. Raises LimitExceeded as soon as it is known that it would take longer than `timeout`."""
@@ -66,12 +66,12 @@ class RateLimiter(Guard):
         now = here.now()
         deadline = math.inf if timeout is None else now + seconds(timeout)
         caller = _Caller(now, deadline, asyncio.get_running_loop())
-        until = 0.0
-        while until := await here.recorded(self._step, partial(self._stand_in_line, caller, until), float):
+        ticket = None
+        while ticket := await here.recorded(self._step, partial(self._stand_in_line, caller, ticket), _Ticket | None):
             try:
-                await asyncio.sleep(until - here.now())
+                await asyncio.sleep(ticket.back_at - here.now())
             except asyncio.CancelledError:
-                self._forget(until)
+                self._forget(ticket)
                 raise
 
     async def try_acquire(self) -> bool:
@@ -102,36 +102,38 @@ class RateLimiter(Guard):
             return wait
         return await shared.admit(self._step, self.rate, self.burst)
 
-    async def _stand_in_line(self, caller: "_Caller", until: float) -> float:
-        """Wait for a token: 0; or, for workflow code that had better wait elsewhere, when it is to come back.
+    async def _stand_in_line(self, caller: "_Caller", ticket: "_Ticket | None") -> "_Ticket | None":
+        """Wait for a token; or, for workflow code that had better wait elsewhere, say when it is to come back.
 
-        `until` is when it was to come back, 0 for one that comes for the first time.
+        `ticket` is what it was told so, None if it comes for the first time.
         """
-        is_back = until > 0
-        place = self._enter(caller, is_back)
-        self._forget(until)
+        place = self._enter(caller, ticket)
+        if ticket:
+            self._forget(ticket)
         # Workflow code runs on a loop of its own, and what it has recorded on another.
         may_leave = asyncio.get_running_loop() is not caller.loop
         try:
             while wait := await self._wait(place):
                 is_first = self._line[0] is place
-                likely = wait if is_back else wait + len(self._away) / self.rate
+                likely = wait + bisect(self._away, place.arrived, key=_arrival) / self.rate
                 # Who is back and first stays, for others may take each token before who comes and goes.
-                if may_leave and likely > PATIENCE and not (is_back and is_first):
-                    return self._leave(self._in_time(likely, place))
+                if may_leave and likely > PATIENCE and not (ticket and is_first):
+                    return self._leave(self._in_time(likely, place), place)
                 await self._pause(place, self._in_time(wait, place))
         finally:
             self._line.remove(place)
             if self._line:
                 self._line[0].turn.set()
-        return 0.0
+        return None
 
-    def _enter(self, caller: "_Caller", is_back: bool) -> "_Place":
-        arrived, left = caller.arrived, caller.deadline - ground().now()
-        if not is_back:
+    def _enter(self, caller: "_Caller", ticket: "_Ticket | None") -> "_Place":
+        left = caller.deadline - ground().now()
+        if ticket:
+            arrived = ticket.arrived
+        else:
             # Nobody comes before others who have asked already: in workflow code time stands still between two
             # completions, and clocks are set back.
-            self._newest = arrived = max(arrived, math.nextafter(self._newest, math.inf))
+            self._newest = arrived = max(caller.arrived, math.nextafter(self._newest, math.inf))
         place = _Place(arrived, asyncio.get_running_loop().time() + left)
         insort(self._line, place, key=_arrival)
         return place
@@ -164,16 +166,17 @@ class RateLimiter(Guard):
             f"{self._step}: no token in time, at {self.rate:g} a second. Try again in {wait:.3g} s.", retry_after=wait
         )
 
-    def _leave(self, wait: float) -> float:
+    def _leave(self, wait: float, place: "_Place") -> "_Ticket":
         now = ground().now()
-        del self._away[: bisect(self._away, now - GRACE)]
-        insort(self._away, now + wait)
-        return now + wait
+        ticket = _Ticket(place.arrived, now + wait)
+        self._away = [each for each in self._away if each.back_at > now - GRACE]
+        insort(self._away, ticket, key=_arrival)
+        return ticket
 
-    def _forget(self, until: float) -> None:
+    def _forget(self, ticket: "_Ticket") -> None:
         # It may have left in another process.
         with suppress(ValueError):
-            self._away.remove(until)
+            self._away.remove(ticket)
 
 
 def _only(calls: float | None, max_per_second: float | None) -> float:
@@ -193,6 +196,14 @@ class _Caller:
     loop: asyncio.AbstractEventLoop
 
 
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    """What workflow code keeps of its place in the line while it waits elsewhere; in the journal."""
+
+    arrived: float  # Unix seconds, and unlike that of anybody else in its process
+    back_at: float  # Unix seconds
+
+
 @dataclass(eq=False, slots=True)
 class _Place:
     """A place in the line."""
@@ -202,5 +213,5 @@ class _Place:
     turn: asyncio.Event = field(default_factory=asyncio.Event)  # set when nobody is ahead any more
 
 
-def _arrival(place: _Place) -> float:
+def _arrival(place: _Place | _Ticket) -> float:
     return place.arrived

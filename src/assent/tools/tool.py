@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from typing_extensions import TypedDict, Unpack
 
@@ -44,10 +44,14 @@ TERMS: Final = ("retry", "timeout", "once", "verify")
 class Tool(Generic[P, R]):
     """A function that a model may call. Called by hand it is the function, in workflow code a recorded step."""
 
+    __wrapped__: Callable[..., Any]
+    options: ToolOptions
+
     def __init__(self, fn: Callable[P, Any], options: ToolOptions) -> None:
         refuse_unknown("@tool", options, ToolOptions.__optional_keys__)
         if isinstance(fn, Tool):
-            fn, options = fn.__wrapped__, {**fn.options, **options}
+            options = cast("ToolOptions", {**fn.options, **options})
+            fn = fn.__wrapped__
         functools.update_wrapper(self, fn, updated=())
         self.__wrapped__ = fn
         self.options = options
@@ -65,7 +69,7 @@ class Tool(Generic[P, R]):
 
     def performed_by(self, fn: Callable[..., Any]) -> Step[..., Any]:
         """The step of this tool that performs `fn`."""
-        terms: dict[str, Any] = {key: self.options[key] for key in ("retry", "verify") if key in self.options}
+        terms: dict[str, Any] = {key: self.options.get(key) for key in ("retry", "verify") if key in self.options}
         if "timeout" in self.options:
             terms["timeout"] = seconds(self.options["timeout"])
         # No Python function is named like this, so that the journal tells calls of models from other steps.
@@ -85,7 +89,7 @@ class Tool(Generic[P, R]):
         """The arguments of a call as a model wrote them, by name. Raises CodecError, which says what is wrong."""
         try:
             given = from_json(arguments or "{}")
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # or they are no text that can be written
             raise CodecError(f"the arguments of {self.name} are no JSON: {error}") from error
         if not isinstance(given, dict):
             raise CodecError(f"the arguments of {self.name} must be a JSON object by parameter name")

@@ -23,6 +23,15 @@ async def waits(text: str) -> str:
     return before + await signal("more", str)
 
 
+class Desk:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @workflow
+    async def hears(self) -> str:
+        return f"{self.name}: {await signal('go', str)}"
+
+
 class Parking(Suite):
     async def test_what_only_waits_leaves_memory_and_is_replayed_when_woken(self, ground: Ground) -> None:
         class Large:
@@ -56,6 +65,25 @@ class Parking(Suite):
     async def events_of(self, ground: Ground, fn: Any, execution_id: str) -> list[Event]:
         async with ground.runtime(fn) as runtime:
             return await runtime.handle(execution_id).events()
+
+    async def test_a_method_comes_back_to_its_own_object(self, ground: Ground) -> None:
+        desks = [Desk("first"), Desk("second")]
+        async with ground.runtime() as runtime:
+            handles = [await runtime.start(desk.hears) for desk in desks]
+            for handle in handles:
+                await runtime.engine.waiting(handle.id)
+            assert not ground.in_memory(runtime)
+            for handle in handles:
+                await handle.signal("go", "on")
+            assert [await handle.result() for handle in handles] == ["first: on", "second: on"]
+
+    async def test_another_process_brings_its_own_object(self, ground: Ground) -> None:
+        async with ground.runtime() as runtime:
+            started = await runtime.start(Desk("mine").hears)
+        async with ground.runtime(Desk("theirs").hears) as runtime:
+            handle = runtime.handle(started.id)
+            await handle.signal("go", "on")
+            assert await handle.result() == "theirs: on"
 
     async def test_finally_and_except_of_parked_code_do_not_run(self, ground: Ground) -> None:
         log: list[str] = []

@@ -114,6 +114,20 @@ class Basics(Suite):
 
         assert await buys(2) == await self.finished(ground, buys, 2) == 6
 
+    async def test_methods_can_be_workflows(self, ground: Ground) -> None:
+        class Shop:
+            def __init__(self, factor: int) -> None:
+                self.factor = factor
+
+            @workflow
+            async def price(self, amount: int) -> int:
+                return self.factor * amount
+
+        async with ground.runtime() as runtime:
+            assert [await Shop(3).price(2), await Shop(4).price(2)] == [6, 8]
+            handle = await runtime.start(Shop(5).price, 2)
+            assert (await handle.result(), (await handle.record()).arguments) == (10, '{"amount":2}')
+
     async def test_two_functions_of_one_name_are_refused(self, ground: Ground) -> None:
         def make() -> Any:
             @workflow(name="twice")
