@@ -189,6 +189,83 @@ async def test_a_run_without_a_result_raises_nothing() -> None:
     assert "no JSON was found" in found.reason
 
 
+async def test_an_answer_that_was_cut_is_no_output() -> None:
+    for kind in (str, str | int):
+
+        @agent(model=ScriptedModel(ModelResponse(message=AssistantMessage("half of"), model="m", finish="length")))
+        async def say() -> Any:
+            """Say something."""
+            ...
+
+        found = await say.replace(output=kind).run()
+        assert (found.output, found.stop) == (None, StopReason.LENGTH)
+
+
+async def test_of_another_agent_that_stops_in_a_body_nothing_is_hidden() -> None:
+    @agent(model=ScriptedModel("x"), repairs=0)
+    async def number() -> int:
+        """A number."""
+        ...
+
+    @agent(model=ScriptedModel("fine"))
+    async def says() -> str:
+        """Say."""
+        said: str = await answer()
+        return said * await number()
+
+    with pytest.raises(AgentStopped, match="agent number stopped"):
+        await says.run()
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    async def act() -> str:
+        """Act."""
+        ...
+
+    with pytest.raises(UsageError, match=r"@agent has no option max_cots"):
+        agent(max_cots="0.1")(act)  # type: ignore[call-overload]  # what must not be
+    with pytest.raises(UsageError, match=r"@agent has no option max_turn"):
+        agent(act).replace(max_turn=3)  # type: ignore[call-arg]  # what must not be
+
+
+@pytest.mark.parametrize("cost", ["much", "nan", float("nan")])
+async def test_what_is_no_amount_is_no_limit(cost: Any) -> None:
+    @agent(model=ScriptedModel("hi"), max_cost=cost)
+    async def act() -> str:
+        """Act."""
+        ...
+
+    with pytest.raises(UsageError, match="is no amount"):
+        await act()
+
+
+class Clerk:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @agent(model=ScriptedModel(lambda request: request.messages[-1].text))
+    async def sign(self, paper: str) -> str:
+        """{{ self.name }} signs {{ paper }}."""
+        ...
+
+
+async def check_methods() -> None:
+    ada, ben = Clerk("Ada"), Clerk("Ben")
+    assert list(await asyncio.gather(ada.sign("it"), ben.sign(paper="it"))) == ["Ada signs it.", "Ben signs it."]
+    assert (await ada.sign.run("it")).output == "Ada signs it."
+    async with ben.sign.stream("it") as stream:
+        assert "".join([piece.text async for piece in stream]) == "Ben signs it."
+
+
+async def test_a_method_is_an_agent_of_its_object() -> None:
+    await check_methods()
+
+
+async def test_a_method_under_a_runtime_is_an_agent_of_its_object(runtime: Runtime) -> None:
+    await check_methods()
+    assert {each.name for each in await runtime.executions()} == {"Clerk.sign", "Clerk.sign.run"}
+
+
 async def test_agents_of_one_question_do_not_mix() -> None:
     """The body of one calls another, and asks for itself again."""
 
@@ -248,6 +325,23 @@ async def test_a_typed_result_crosses_the_journal(runtime: Runtime) -> None:
         ...
 
     assert await (await runtime.start(who)).result() == Person(name="Ada", age=36)
+
+
+async def test_a_result_of_a_type_given_beside_the_annotation_crosses_the_journal(runtime: Runtime) -> None:
+    model = ScriptedModel(lambda request: '{"name": "Ada", "age": 36}')
+
+    @agent(model=model, output=Person)
+    async def who() -> Any:
+        """Who?"""
+        ...
+
+    @agent(model=model, output=Person)
+    async def name() -> str:
+        """Who?"""
+        return str((await answer()).name)
+
+    assert await (await runtime.start(who)).result() == (await who.run()).output == Person(name="Ada", age=36)
+    assert await (await runtime.start(name)).result() == (await name.run()).output == "Ada"
 
 
 async def test_an_agent_resumes_in_another_process_by_its_name() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from assent import Retry
 from assent.agents.agent import agent
 from assent.agents.cache import Cache
 from assent.errors import UsageError
@@ -134,3 +135,69 @@ def test_what_may_happen_only_once_is_not_kept() -> None:
         _ = act.spec
     with pytest.raises(UsageError, match="keeps nothing"):
         Cache(0)
+
+    class Desk:
+        @tool(cache="1h")
+        async def read(self) -> str:
+            """Read."""
+            return "its own papers"
+
+    with pytest.raises(UsageError, match="those of a method depend on its object"):
+        _ = act.replace(tools=[Desk().read]).spec
+
+
+async def searched(runtime: Runtime, search: Any, name: str) -> str:
+    """What a tool says to the first call of an agent."""
+    model = calls_until(1, tool_call("search", text="a"))
+
+    @agent(model=model, tools=[search], name=name)
+    async def act() -> str:
+        """Act."""
+        ...
+
+    await (await runtime.start(act)).result()
+    return results(model)[0].text
+
+
+async def test_tools_of_one_name_do_not_share_what_they_keep(runtime: Runtime) -> None:
+    @tool(cache="1h")
+    async def search(text: str) -> str:
+        """Search the web."""
+        return "public"
+
+    @tool(cache="1h", name="search")
+    async def search_files(text: str) -> str:
+        """Search the files."""
+        return "secret"
+
+    said = [await searched(runtime, each, f"a{n}") for n, each in enumerate((search, search_files, search))]
+    assert said == ["public", "secret", "public"]
+
+
+async def test_what_other_code_has_kept_in_another_form_is_asked_for_again(runtime: Runtime) -> None:
+    def search_of(kind: Any, found: Any) -> Any:
+        async def search(text: str) -> Any:
+            return found
+
+        search.__annotations__["return"] = kind
+        return tool(cache="1h")(search)
+
+    assert await searched(runtime, search_of(str, "one"), "before") == "one"
+    assert await searched(runtime, search_of(int, 1), "after") == "1"
+
+
+async def test_a_tool_that_is_kept_is_tried_again_and_in_time(runtime: Runtime) -> None:
+    tried = []
+
+    @tool(cache="1h", retry=Retry(3, initial=1), timeout="1m")
+    async def search(text: str) -> str:
+        """Search."""
+        tried.append(text)
+        if len(tried) == 1:
+            raise ConnectionError
+        if len(tried) == 2:
+            await asyncio.sleep(3600)
+        return "found"
+
+    assert await searched(runtime, search, "act") == "found"
+    assert len(tried) == 3

@@ -132,6 +132,26 @@ async def test_its_tools_pass_the_policies_of_the_runtime() -> None:
 
 
 @pytest.mark.usefixtures("own_folder")
+async def test_a_run_that_fails_is_told_as_ended(runtime: Runtime) -> None:
+    def breaks(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        raise LookupError("no such model")
+
+    clumsy = durable(Agent(FunctionModel(breaks), name="clumsy"))
+
+    @workflow
+    async def tries() -> str:
+        try:
+            await clumsy.run("Do it.")
+        except LookupError:
+            return "failed"
+        return "done"
+
+    handle = await runtime.start(tries)
+    assert await handle.result() == "failed"
+    (end,) = [event for event in await handle.events() if event.name == "agent.ended"]
+    assert end.value == ('{"agent":"clumsy","run":0,"stop":"failed","turns":1,"error":"LookupError: no such model"}')
+
+
 async def test_outside_of_workflow_code_it_is_the_agent_itself() -> None:
     assert (await recorded.run("Look around.", deps="fine")).output == EXPECTED
 

@@ -1,5 +1,6 @@
 """Hooks look, block, modify and suggest; one that fails blocks."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -166,6 +167,63 @@ async def test_what_hooks_said_is_journaled_and_not_asked_again(runtime: Runtime
     await handle.result()
     assert len(asked) == 1  # although every commit was replayed
     assert "hook before_tool pay" in [event.name for event in await handle.events()]
+
+
+async def test_a_hook_that_cancels_itself_has_failed(runtime: Runtime) -> None:
+    async def gives_up(use: ToolUse) -> None:
+        raise asyncio.CancelledError
+
+    model = one_payment()
+    await payer(model, before_tool()(gives_up))()
+    assert PAID == []
+    assert results(model)[0].text.startswith("blocked: the hook gives_up failed")
+
+
+async def test_what_a_hook_does_to_its_copy_changes_nothing(runtime: Runtime) -> None:
+    def scribbles_on_call(use: ToolUse, *_: str) -> None:
+        use.arguments["amount"] = 1
+
+    def scribbles_on_request(request: ModelRequest) -> None:
+        request.tools[0].parameters["properties"].clear()
+
+    model, seen = one_payment(), []
+    act = payer(
+        model,
+        before_model(scribbles_on_request),
+        before_tool()(scribbles_on_call),
+        before_tool()(lambda use: seen.append(use.arguments["amount"])),
+        after_tool()(scribbles_on_call),
+        after_tool()(lambda use, text: seen.append(use.arguments["amount"])),
+    )
+    assert await act() == "done"
+    assert (PAID, seen) == ([500], [500, 500])
+    assert all(request.tools[0].parameters["properties"] for request in model.requests)
+
+
+async def test_what_a_call_failed_with_is_shown_to_hooks_as_well() -> None:
+    @tool
+    async def log_in() -> str:
+        raise LookupError("wrong key 4711")
+
+    def hides(use: ToolUse, text: str) -> HookResult:
+        assert use.failed
+        return modify(text.replace("4711", "****"))
+
+    model = calls_until(1, tool_call("log_in"))
+
+    @agent(model=model, tools=[log_in], hooks=[after_tool()(hides)])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    await act()
+    assert (results(model)[0].failed, results(model)[0].text) == (True, "LookupError: wrong key ****")
+
+
+async def test_an_answer_that_is_blocked_is_paid_for() -> None:
+    found = await payer(ScriptedModel("a long answer", price="1"), after_model(lambda response: block("no"))).run()
+    assert (found.stop, found.output) == ("blocked", None)
+    assert found.cost == found.usage.total_tokens > 0
 
 
 def test_what_is_no_hook_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -9,12 +10,16 @@ import pytest
 from assent import ApprovalPolicy, Selector, ValidationPolicy, govern, now, step, workflow
 from assent.agents.agent import agent
 from assent.agents.limits import StopReason
-from assent.agents.messages import AssistantMessage, ModelRequest, ModelResponse, ToolCall, ToolMessage, Usage
+from assent.agents.messages import RESPONSE, AssistantMessage, ModelRequest, ModelResponse, ToolCall, ToolMessage, Usage
 from assent.errors import AgentStopped, ExecutionCancelled, ModelRateLimited, ModelRefused, ModelUnavailable, UsageError
 from assent.runtime import Runtime
 from assent.testing import memory_runtime
 from assent.testing.scripted import ScriptedModel, tool_call
 from assent.tools import tool
+
+
+class Mood(StrEnum):
+    GOOD = "good"
 
 
 @tool
@@ -120,6 +125,119 @@ async def test_a_tool_that_fails_is_told_to_the_model_and_its_siblings_go_on(run
 
     assert await act() == "done"
     assert [(each.failed, each.text) for each in results(model)] == [(True, "LookupError: nothing there"), (False, "2")]
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+ODD = [
+    asyncio.CancelledError(),
+    ExceptionGroup("several", [ValueError("one"), KeyError("two")]),
+    StopIteration(1),
+    StopAsyncIteration(1),
+    TimeoutError(),
+    Mute(),
+    OSError(2, "no such file", "half a letter \udcff"),
+]
+
+
+async def odd_results() -> list[ToolMessage]:
+    @tool
+    async def fail(number: int) -> str:
+        raise ODD[number]
+
+    model = calls_until(2, *(tool_call("fail", id=str(each), number=each) for each in range(len(ODD))))
+
+    @agent(model=model, tools=[fail])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    assert await act() == "done"
+    alone = ScriptedModel(tool_call("fail", number=0), "done")
+    assert await act.replace(model=alone, name="alone")() == "done"
+    return [*results(model), *results(alone)]
+
+
+async def test_a_tool_may_fail_in_the_strangest_way() -> None:
+    assert all(each.failed for each in await odd_results())
+
+
+async def test_a_recorded_tool_may_fail_in_the_strangest_way(runtime: Runtime) -> None:
+    found = await odd_results()
+    assert all(each.failed for each in found)
+    assert found[0].text == found[-1].text == "CancelledError: "
+
+
+async def test_a_body_that_is_cancelled_in_the_middle_of_calls_is_cancelled(runtime: Runtime) -> None:
+    began = asyncio.Event()
+
+    @tool
+    async def hang() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    model = calls_until(1, tool_call("hang", id="1"), tool_call("hang", id="2"))
+
+    @agent(model=model, tools=[hang])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    @workflow
+    async def gives_up() -> str:
+        task = asyncio.create_task(act())
+        done, _ = await asyncio.wait([task], timeout=5)
+        task.cancel()
+        await asyncio.wait([task])
+        return f"{len(done)} {task.cancelled()}"
+
+    assert await gives_up() == "0 True"
+    assert len(model.requests) == 1
+
+
+async def test_halves_of_letters_do_not_break_the_journal(runtime: Runtime) -> None:
+    """Models write them when they are cut off, and JSON parsers let them pass."""
+    said = AssistantMessage("\ud83d", (ToolCall("1\ud83d", "add", '{"a": "\ud83d"}'),), raw="[\ud83d]")
+    model = ScriptedModel(said, "good\ud83d")
+
+    @agent(model=model, tools=[add])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    found = await act.run()
+    assert (found.output, found.stop) == ("good?", StopReason.FINAL)
+    assert found.messages[1] == AssistantMessage("?", (ToolCall("1?", "add", '{"a": "?"}'),))
+    assert results(model)[0].failed
+
+
+async def test_a_result_that_is_more_than_text_is_told_as_text(runtime: Runtime) -> None:
+    @tool
+    async def mood() -> Mood:
+        return Mood.GOOD
+
+    @agent(model=calls_until(1, tool_call("mood")), tools=[mood])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    assert type((await act.run()).messages[2].text) is str
+
+
+async def test_thousands_of_calls_keep_their_order() -> None:
+    model = calls_until(1, *(tool_call("add", id="same", a=each) for each in range(2000)))
+
+    @agent(model=model, tools=[add])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    async with memory_runtime(check_replay=False):
+        assert await act() == "done"
+    assert [each.text for each in results(model)] == [str(each + 1) for each in range(2000)]
 
 
 async def test_a_huge_result_is_cut() -> None:
@@ -397,6 +515,100 @@ async def test_the_policies_of_the_runtime_hold_for_plain_tools_too() -> None:
         assert await (await runtime.start(act)).result() == "done"
     assert done == []
     assert results(model)[0].failed
+
+
+async def test_the_policies_of_the_runtime_hold_for_whatever_is_a_tool() -> None:
+    done = []
+
+    @step
+    async def delete(path: str) -> None:
+        """Delete."""
+        done.append(path)
+
+    @workflow
+    async def wipe(path: str) -> None:
+        """Delete by other means."""
+        await delete(path)
+
+    def say(request: ModelRequest) -> str:
+        done.append("asked")
+        return "ok"
+
+    @agent(model=ScriptedModel(say))
+    async def delegate(path: str) -> str:
+        """{{ path }}"""
+        ...
+
+    tools = (delete, wipe, delegate)
+    model = calls_until(1, *(tool_call(each, path="/") for each in ("delete", "wipe", "delegate")))
+
+    @agent(model=model, tools=tools)
+    async def act() -> str:
+        """Act."""
+        ...
+
+    names = Selector(actions=["delete", "wipe", "delegate"])
+    verdicts = []
+    for allowed, effects in ((False, []), (True, ["/", "/", "asked"])):
+        verdicts.append(allowed)
+        rule = ValidationPolicy(check=lambda action: verdicts[-1], applies_to=names)
+        async with memory_runtime(policies=[rule]) as runtime:
+            assert await (await runtime.start(act)).result() == "done"
+        assert sorted(done) == effects
+        assert [each.failed for each in results(model)] == [not allowed] * 3
+
+
+async def test_what_policies_hide_of_a_call_is_hidden_in_the_answer_that_asks_for_it(runtime: Runtime) -> None:
+    """Of the arguments as the model wrote them, also where they are no valid ones, and of whatever repeats them."""
+    logged_in = []
+
+    @tool
+    @govern([ValidationPolicy(check=lambda action: True)])
+    async def log_in(user: str, password: str, pin: int = 0) -> str:
+        """Log in."""
+        logged_in.append(password)
+        return "in"
+
+    calls = (
+        tool_call("log_in", id="1", user="ada", password="hunter-4711", pin=42),
+        ToolCall("2", "log_in", '{"user": "ada", "password": "hunter-4711", "pin": "no number"}'),
+        ToolCall("3", "log_in", '{"user": "ada", "password": "hunter-4711"'),
+        tool_call("add", id="4", a=1),
+    )
+    first = AssistantMessage("I take hunter-4711.", calls, raw='[{"args":"hunter-4711"}]')
+    model = ScriptedModel(first, "done")
+
+    @agent(model=model, tools=[log_in, add])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    handle = await runtime.start(act)
+    assert await handle.result() == "done"
+    assert logged_in == ["hunter-4711"]
+    assert model.requests[1].messages[1] == first
+    journal = "".join(f"{event.arguments} {event.value}" for event in await handle.events())
+    assert "hunter" not in journal
+    (answer, _) = [event for event in await handle.events() if event.name == "model scripted"]
+    shown = RESPONSE.decode(answer.value or "").message.calls
+    assert shown[0].arguments == '{"user":"ada","password":"[redacted]","pin":"[redacted]"}'
+    assert [each.arguments for each in shown[2:]] == ["[redacted]", calls[3].arguments]
+
+
+async def test_of_a_call_that_keeps_no_state_the_answer_keeps_none(runtime: Runtime) -> None:
+    @tool
+    @govern([ValidationPolicy(check=lambda action: True)], capture_state=False)
+    async def whisper(text: str) -> None:
+        """Keep nothing."""
+
+    @agent(model=ScriptedModel(tool_call("whisper", text="between us"), "done"), tools=[whisper])
+    async def act() -> str:
+        """Act."""
+        ...
+
+    handle = await runtime.start(act)
+    assert await handle.result() == "done"
+    assert "between us" not in "".join(f"{event.arguments} {event.value}" for event in await handle.events())
 
 
 async def test_steps_and_workflows_and_agents_are_tools_as_well(runtime: Runtime) -> None:

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator
 
-from assent import workflow
+from assent import step, workflow
 from assent.agents.agent import agent
 from assent.agents.messages import AssistantMessage, ModelRequest, ModelResponse
 from assent.agents.streaming import Piece
@@ -139,3 +140,71 @@ async def test_workflow_code_hears_only_results(runtime: Runtime) -> None:
 
     with pytest.raises(UsageError, match="Workflow code hears only results"):
         await listens()
+
+
+async def test_a_step_hears_its_agent_as_well(runtime: Runtime) -> None:
+    @step
+    async def listen() -> list[str]:
+        async with counts.stream(3) as stream:
+            return [piece.text async for piece in stream]
+
+    @workflow
+    async def listens() -> list[str]:
+        return await listen()
+
+    assert await listens() == ["one", " two", " three"]
+    assert {execution.name for execution in await runtime.executions()} == {"counts", "listens"}
+
+
+async def test_what_has_been_heard_is_heard_once() -> None:
+    async with counts.stream(3) as stream:
+        assert len(await pieces_of(stream)) == 3
+        assert await pieces_of(stream) == []
+
+
+async def test_nobody_is_remembered_who_listens_no_more(runtime: Runtime) -> None:
+    for _ in range(3):
+        async with counts.stream(3):
+            pass
+        async with counts.stream(3) as stream:
+            async for _piece in stream:
+                break
+    assert not counts.spec.audience._ears
+
+
+class Strange(BaseModel):
+    kind: str
+    text: str
+
+    @field_validator("kind")
+    @classmethod
+    def known(cls, kind: str) -> str:
+        return {"note": "note"}[kind]
+
+
+class Spells:
+    """Gives its answer letter by letter, with nothing before the first."""
+
+    name = "spells"
+
+    async def request(self, request: ModelRequest) -> ModelResponse:
+        raise AssertionError("somebody listens")
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str | ModelResponse, None]:
+        text = '{"kind": "note", "text": "half a letter: \ud83d"}'
+        yield ""
+        for letter in text:
+            yield letter
+        yield ModelResponse(message=AssistantMessage(text), model=self.name)
+
+
+async def test_a_type_that_cannot_read_half_an_answer_disturbs_nothing(runtime: Runtime) -> None:
+    @agent(model=Spells())
+    async def act() -> Strange:
+        """Act."""
+        ...
+
+    async with act.stream() as stream:
+        pieces = await pieces_of(stream)
+        assert await stream.result() == Strange(kind="note", text="half a letter: ?")
+    assert [piece.is_fresh for piece in pieces[:2]] == [True, False]

@@ -108,7 +108,8 @@ class Crowd:
         return self.chance.choice([who for who, roles in ROLES.items() if entry.removeprefix("role:") in roles])
 
     async def say(self, record: ApprovalRecord, who: str, **verdict: Any) -> None:
-        with suppress(GovernanceError):  # it does not count, and is on record as such
+        # It does not count, and is on record as such; what fits no function is not even heard.
+        with suppress(GovernanceError, UsageError):
             await self.runtime.decide(record.id, approver=who, **verdict)
 
     async def take_back(self) -> None:

@@ -152,7 +152,8 @@ class Agent(Workflow[P, R]):
 
     def replace(self, **options: Unpack[AgentOptions]) -> Self:
         """Another agent of the same function, with some options changed."""
-        return type(self)(self.function, {**self.options, **options})
+        other = type(self)(self.function, {**self.options, **options})
+        return other if self._object is None else other.__get__(self._object, type(self._object))
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
