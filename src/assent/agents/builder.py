@@ -90,7 +90,8 @@ class AgentBuilder:
 
     def with_context(self, **options: Unpack[AgentOptions]) -> Self:
         """Any options of `@agent`: temperature, max_tokens, max_turns, max_cost, system, retry ..."""
-        return replace(self, options=AgentOptions(**{**self.options, **options}))
+        merged: AgentOptions = {**self.options, **options}
+        return replace(self, options=merged)
 
     def with_output(self, output: Any) -> Self:
         """The type of its result, instead of text."""
@@ -108,8 +109,7 @@ class AgentBuilder:
         memory = self._remembered()
         if self.session_id and not memory:
             raise UsageError(f"{self.name} has a session, and no memory to keep it in. Add with_memory().")
-        options = AgentOptions(**{**self._common(), **self.options})
-        options["name"] = self.name
+        options: AgentOptions = {**self._common(), **self.options, "name": self.name}
         if memory:
             options["memory"] = CombinedRecollection(*memory)
         if self.tools:
@@ -121,7 +121,7 @@ class AgentBuilder:
         return agent
 
     def _common(self) -> AgentOptions:
-        return AgentOptions(**{"system": self.preset.system, **self.preset.options}) if self.preset else AgentOptions()
+        return {"system": self.preset.system, **self.preset.options} if self.preset else {}
 
     def _remembered(self) -> Sequence[Recollection]:
         remembers = self.preset is not None and self.preset.remembers and self.session_id

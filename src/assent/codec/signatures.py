@@ -221,7 +221,7 @@ def _inspected(fn: Callable[..., Any]) -> inspect.Signature:
 
 
 def signature_of(fn: Callable[..., Any]) -> Signature:
-    """The signature of a function, method or other callable, the same one each time, and for all objects of a method."""
+    """The signature of a callable: the same one each time, and for all objects of a method."""
     return _of_method(fn.__func__) if isinstance(fn, MethodType) else _of_function(fn)
 
 

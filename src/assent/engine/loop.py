@@ -34,6 +34,9 @@ log = logging.getLogger("assent.engine")
 _ENSURE_FUTURE: CodeType = getattr(tasks, "_ensure_future", tasks.ensure_future).__code__
 _WAIT: CodeType = getattr(tasks, "_wait").__code__  # noqa: B009 - unknown to the type checkers
 
+# How often a coroutine is told to end. Each time ends one thing that it waits for at its end.
+PATIENCE = 20
+
 REMEDY = "Workflow code is replayed, so it may not touch the outside world. Put this in a @step and await that."
 
 
@@ -260,16 +263,18 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
 
 def _closed(loop: DeterministicLoop, task: DurableTask) -> bool:
-    """Close the coroutine of a task. False: it waited for something else when it was told to end, as task groups do."""
+    """Close the coroutine of a task. False: it goes on waiting for something whenever it is told to end."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
     with _as_current(loop, task):
-        try:
-            task.context.run(task.get_coro().close)
-        except RuntimeError:
-            return False
-        except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
+        for _ in range(PATIENCE):
+            try:
+                task.context.run(task.get_coro().close)
+            except RuntimeError:
+                continue  # it waits for something at its end, as task groups do
+            except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
+                return True
             return True
-    return True
+    return False
 
 
 def _collect_quietly() -> None:
