@@ -152,6 +152,7 @@ async def test_a_run_that_fails_is_told_as_ended(runtime: Runtime) -> None:
     assert end.value == ('{"agent":"clumsy","run":0,"stop":"failed","turns":1,"error":"LookupError: no such model"}')
 
 
+@pytest.mark.usefixtures("own_folder")
 async def test_outside_of_workflow_code_it_is_the_agent_itself() -> None:
     assert (await recorded.run("Look around.", deps="fine")).output == EXPECTED
 

@@ -34,7 +34,7 @@ log = logging.getLogger("assent.engine")
 _ENSURE_FUTURE: CodeType = getattr(tasks, "_ensure_future", tasks.ensure_future).__code__
 _WAIT: CodeType = getattr(tasks, "_wait").__code__  # noqa: B009 - unknown to the type checkers
 
-# How often a coroutine is told to end. Each time ends one thing that it waits for at its end.
+# How often a coroutine is told to end. Each time ends one thing that it waits for.
 PATIENCE = 20
 
 REMEDY = "Workflow code is replayed, so it may not touch the outside world. Put this in a @step and await that."
@@ -263,25 +263,38 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
 
 def _closed(loop: DeterministicLoop, task: DurableTask) -> bool:
-    """Close the coroutine of a task. False: it goes on waiting for something whenever it is told to end."""
+    """Close the coroutine of a task. False: it did not just end, and may have left something behind."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
+    coroutine: Any = task.get_coro()
     with _as_current(loop, task):
-        for _ in range(PATIENCE):
-            try:
-                task.context.run(task.get_coro().close)
-            except RuntimeError:
-                continue  # it waits for something at its end, as task groups do
-            except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
-                return True
+        try:
+            task.context.run(coroutine.close)
+        except RuntimeError:
+            task.context.run(_throw_out, coroutine)
+        except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
+            return False
+        else:
             return True
     return False
+
+
+def _throw_out(coroutine: Any) -> None:
+    """End a coroutine that waits for something at its end, as task groups do.
+
+    Not by closing it once more, which would leave the asynchronous generators in which it waits where they stand.
+    """
+    for _ in range(PATIENCE):
+        try:
+            coroutine.throw(Discarded())
+        except BaseException:  # noqa: BLE001 - as above
+            return
 
 
 def _collect_quietly() -> None:
     """Let the collector end what has not ended by itself, here and now: later it would complain to the user."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
-        gc.collect(1)  # what replay has made is young
+        gc.collect()
     finally:
         sys.unraisablehook = hook
 
