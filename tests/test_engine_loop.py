@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -172,6 +173,41 @@ def test_discarded_code_ends_without_opening_anything() -> None:
     hand.loop.discard()
     assert log == ["closed", "refused"]
     assert len(hand.opened) == 1
+
+
+def test_discarded_code_ends_in_order_also_where_it_waits_at_its_end() -> None:
+    """As task groups do for their tasks; and in asynchronous generators, which closing a coroutine would not reach."""
+    log: list[str] = []
+    mark: ContextVar[str] = ContextVar("mark", default="none")
+
+    async def items() -> AsyncGenerator[int, None]:
+        token = mark.set("inside")
+        try:
+            await asyncio.sleep(100)
+            yield 1
+        finally:
+            mark.reset(token)  # fails in any other context
+            log.append("generator")
+
+    async def reads() -> None:
+        try:
+            async for _ in items():
+                pass
+        finally:
+            log.append(f"reader {mark.get()}")
+
+    async def waits() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(reads())
+                group.create_task(reads())
+        finally:
+            log.append("group")
+
+    hand = Hand()
+    hand.run(waits())
+    hand.loop.discard()
+    assert log == ["group", *["generator", "reader none"] * 2]
 
 
 def test_many_tasks_are_not_kept_after_they_are_done() -> None:

@@ -34,7 +34,7 @@ log = logging.getLogger("assent.engine")
 _ENSURE_FUTURE: CodeType = getattr(tasks, "_ensure_future", tasks.ensure_future).__code__
 _WAIT: CodeType = getattr(tasks, "_wait").__code__  # noqa: B009 - unknown to the type checkers
 
-# How often a coroutine is told to end. Each time ends one thing that it waits for.
+# How often a task is told to end: it may wait for something at its end, as task groups do for their tasks.
 PATIENCE = 20
 
 REMEDY = "Workflow code is replayed, so it may not touch the outside world. Put this in a @step and await that."
@@ -144,17 +144,17 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             await asyncio.gather(*closing, return_exceptions=True)
 
     def discard(self) -> None:
-        """Close the coroutines of all tasks where they stand. From now on none is created."""
+        """End all tasks where they stand. From now on none is created."""
         self._discarded = True
-        with self._running():
-            stubborn = [task.number for task in self.open_tasks() if not _closed(self, task)]
+        with self._running(), _uncollected():
+            stubborn = [task.number for task in self.open_tasks() if not _ended(self, task)]
             # Cycles through the loop would keep all of it until the collector comes by, which costs more than running.
             self._ready.clear()
             self._tasks.clear()
             self.execution = None
             self._open_timer = self._close_timer = _unheard
-            if stubborn:
-                _collect_quietly()
+        if stubborn:
+            _collect_quietly()
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
@@ -262,32 +262,32 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         raise NotDeterministic(f"loop.{name}() in workflow code. {REMEDY}")
 
 
-def _closed(loop: DeterministicLoop, task: DurableTask) -> bool:
-    """Close the coroutine of a task. False: it did not just end, and may have left something behind."""
+def _ended(loop: DeterministicLoop, task: DurableTask) -> bool:
+    """End a task where it stands. False: it goes on waiting for something whenever it is told to end.
+
+    Not by closing its coroutine, which would leave the asynchronous generators in which it waits where they stand.
+    """
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # destroying it is what we want
     coroutine: Any = task.get_coro()
     with _as_current(loop, task):
-        try:
-            task.context.run(coroutine.close)
-        except RuntimeError:
-            task.context.run(_throw_out, coroutine)
-        except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
-            return False
-        else:
-            return True
+        for _ in range(PATIENCE):
+            try:
+                task.context.run(coroutine.throw, Discarded())
+            except BaseException:  # noqa: BLE001 - what it raises at its end is nobody's concern any more
+                return True
     return False
 
 
-def _throw_out(coroutine: Any) -> None:
-    """End a coroutine that waits for something at its end, as task groups do.
-
-    Not by closing it once more, which would leave the asynchronous generators in which it waits where they stand.
-    """
-    for _ in range(PATIENCE):
-        try:
-            coroutine.throw(Discarded())
-        except BaseException:  # noqa: BLE001 - as above
-            return
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector away: what it finalizes, such as clients, may want to start tasks on the loop that runs."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _collect_quietly() -> None:

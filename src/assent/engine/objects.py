@@ -5,6 +5,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from assent.engine.loop import Discarded
+
 R = TypeVar("R")
 
 
@@ -21,7 +23,7 @@ class Objects:
             self._called[execution_id] = own
         try:
             value = await main(own)
-        except GeneratorExit:
+        except (Discarded, GeneratorExit):
             raise  # it leaves memory, and may come back
         except BaseException:
             self._called.pop(execution_id, None)
