@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from pydantic import BaseModel
+
 from assent import (
     ApprovalPending,
     ApprovalPolicy,
@@ -24,15 +26,19 @@ from assent import (
     Runtime,
     ValidationPolicy,
     acting_as,
+    agent,
     execution,
     govern,
     signal,
     step,
+    tool,
     workflow,
 )
+from assent.agents.messages import ModelRequest, ToolMessage
 from assent.errors import DeliveryFailed
 from assent.governance import Action
 from assent.notify import Channel, ConsoleChannel, Notification
+from assent.testing import ScriptedModel, tool_call
 from assent.web.app import create_app
 from assent.web.server import listen, serving
 from assent.web.settings import WebSettings
@@ -235,6 +241,39 @@ async def asked(call: Awaitable[Any], who: str) -> str:
     return ""
 
 
+@tool
+async def find_order(number: str) -> dict[str, str]:
+    """Find an order by its number."""
+    return {"number": number, "item": "kettle", "price": "39.90 EUR", "state": "delivered"}
+
+
+def clerk_says(request: ModelRequest) -> Any:
+    """Looks the order up, pays it back, and says so."""
+    told = [each for each in request.messages if isinstance(each, ToolMessage)]
+    if not told:
+        return tool_call("find_order", number="D-4711")
+    if len(told) == 1:
+        return tool_call("refund", order="D-4711", amount="39.90", reason="The lid is broken")
+    return '{"reply": "We are sorry. Your 39.90 EUR are on their way back.", "refunded": "39.90"}'
+
+
+class Reply(BaseModel):
+    """What a customer is told."""
+
+    reply: str
+    refunded: Decimal
+
+
+@agent(
+    model=ScriptedModel(clerk_says, name="openai:gpt-5-mini", price="0.0000021"),
+    tools=[find_order, tool(name="refund")(refund)],
+    output=Reply,
+    max_cost="0.05",
+)
+async def support_clerk(letter: str) -> Any:
+    """Answer this letter, and pay back what is fair: {{ letter }}."""
+
+
 async def early_days(made: Scene) -> None:
     """Two days of requests that were decided, by and by."""
     runtime, clock = made.there.runtime, made.clock
@@ -293,6 +332,8 @@ async def this_morning(made: Scene) -> None:
     made.paths["deploy"] = f"/approvals/{await asked(deploy('shop', '1.5', options), 'deploy-bot')}"
     await runtime.decide(transfer, approver=CARLA, reason="Fine with me")
     await runtime.ask_mandate("deploy", approvers=[ADA, OMAR], until="9d", count=3)
+    clock.ahead = -0.6 * HOUR
+    await run(made, "agent", support_clerk, letter="My kettle D-4711 came with a broken lid.")
     clock.ahead = -0.4 * HOUR
     for number in range(4):
         call = refund(f"C-{3001 + number}", Decimal("89.90") + number, "Not as described")
@@ -325,6 +366,7 @@ TOUR: Final[Mapping[str, str]] = MappingProxyType(
         "executions": "/executions",
         "executions-nothing-found": "/executions?text=there-is-none",
         "execution": "{paying}",
+        "execution-agent": "{agent}",
         "execution-failed": "{failed}",
         "execution-in-doubt": "{doubt}",
         "policies": "/policies",

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,9 @@ def test_on_a_terminal_the_live_view_renews_itself_until_it_is_interrupted(agenc
         while seen.count(b"Ctrl-C ends") < 2:
             seen += os.read(ours, 65536)
         watching.send_signal(signal.SIGINT)
+        with suppress(OSError):  # raised when nobody has the other end any more; until then it may be full
+            while os.read(ours, 65536):
+                pass
         assert watching.wait(PATIENCE) == 130
     finally:
         watching.kill()
