@@ -135,7 +135,10 @@ class Drive:
         live = self._live
         if live is None or self._is_leaving or self._is_deciding:
             return
-        self._once_decided(live, partial(self._see_to, live))
+        if live.has_said:
+            self._once_decided(live, partial(self._see_to, live))
+        else:
+            self._see_to(live)
 
     def _see_to(self, live: LiveExecution) -> None:
         for op in live.take_opened():

@@ -125,6 +125,11 @@ class LiveExecution:
         patches, self._new_patches = self._new_patches, []
         return patches
 
+    @property
+    def has_said(self) -> bool:
+        """Whether there are patches or marks to take."""
+        return bool(self._new_patches) or len(self.marks) > self._told_marks
+
     def take_marks(self) -> Sequence[Mark]:
         """What was decided and noted since the last call, and does not stand in the journal."""
         if len(self.marks) <= self._told_marks:

@@ -153,7 +153,10 @@ class Pen:
         **parts: Any,
     ) -> None:
         """Write a commit, then act. `parts` are fields of the commit; `refused`: what to do if its permit is."""
-        noted, self._noted = self._noted, []
+        noted: Sequence[Event] = ()
+        if self._noted:
+            noted, self._noted = self._noted, []
+            events = [*noted, *events]
         if self._consumed:
             parts["consumed"], self._consumed = self._consumed, []
         if self._approvals:
@@ -163,7 +166,7 @@ class Pen:
         if self._goes_on:
             self._goes_on = False
             parts.setdefault("change", Change(status=Status.RUNNING))
-        commit = Commit(execution_id=self.id, events=noted + events, **parts)
+        commit = Commit(execution_id=self.id, events=events, **parts)
         self.in_flight += 1
         future = self._desk.store.append(self._owner, commit)
         self.last_commit = future
@@ -172,7 +175,7 @@ class Pen:
     def _written(
         self,
         commit: Commit,
-        noted: list[Event],
+        noted: Sequence[Event],
         then: Action | None,
         refused: Callable[[PermitRefused], None] | None,
         future: asyncio.Future[None],
@@ -197,7 +200,7 @@ class Pen:
         else:
             self._failed(error if isinstance(error, Exception) else StoreError(str(error)))
 
-    def _take_back(self, commit: Commit, noted: list[Event]) -> None:
+    def _take_back(self, commit: Commit, noted: Sequence[Event]) -> None:
         """What went along with a refused permit is still to be written."""
         self._noted[:0] = noted
         self._consumed[:0] = commit.consumed
