@@ -9,9 +9,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 # The demo starts five processes, one after another; on a busy machine that takes its time.
@@ -316,3 +319,43 @@ def test_policy_files_decide_as_they_say_and_a_broken_one_starts_nothing(tmp_pat
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "EXPECTED" not in done.stdout
     assert "broken.yaml line 5: policies[0].when: there is no 'amount' here" in done.stdout
+
+
+class Page:
+    """A page with its forms, as a browser sees it."""
+
+    def __init__(self, client: httpx.Client, answer: httpx.Response) -> None:
+        assert answer.status_code == 200, answer.text
+        self._client = client
+        self.text = answer.text
+
+    def send(self, action: str, **fields: str) -> "Page":
+        """Press the button of the form that leads there."""
+        form = next(each for each in self.text.split("<form ")[1:] if re.search(f'action="[^"]*{action}"', each))
+        target = re.search(r'action="([^"]*)"', form)
+        assert target is not None
+        hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form.partition("</form>")[0]))
+        return Page(self._client, self._client.post(unescape(target[1]), data={**hidden, **fields}))
+
+
+def test_the_interactive_demo_lets_the_user_decide_in_the_browser(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ASSENT_", "BANK_"))}
+    show = subprocess.Popen(
+        command(DEMO, "--interactive"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert show.stdout is not None
+    try:
+        link = next(found[0] for line in show.stdout if (found := re.search(r"http://\S+/sign-in/\S+", line)))
+        base = link.partition("/sign-in/")[0]
+        with httpx.Client(base_url=base, follow_redirects=True, headers={"Origin": base}) as browser:
+            inbox = Page(browser, browser.get(link)).send(urlsplit(link).path)
+            (approval,) = set(re.findall(r'href="(/approvals/[^"]*)"', inbox.text))
+            decided = Page(browser, browser.get(approval)).send("/verdict", decision="approve", reason="It is due")
+            assert "granted" in decided.text
+        assert any("ledger: 1 ×" in line for line in show.stdout)
+        show.send_signal(signal.SIGINT)
+        assert show.wait(30) == 130
+    finally:
+        show.kill()
+        show.wait()
+        show.stdout.close()
