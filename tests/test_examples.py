@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.interrupting import interruptible
+
 # The demo starts five processes, one after another; on a busy machine that takes its time.
 pytestmark = pytest.mark.timeout(120)
 
@@ -341,7 +343,7 @@ class Page:
 def test_the_interactive_demo_lets_the_user_decide_in_the_browser(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ASSENT_", "BANK_"))}
     show = subprocess.Popen(
-        command(DEMO, "--interactive"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        interruptible(DEMO, "--interactive"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert show.stdout is not None
     try:

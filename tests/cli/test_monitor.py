@@ -6,13 +6,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import PATIENCE, Shell
+from tests.interrupting import interruptible
 
 AGENCY = Path(__file__).parent / "agency.py"
 
@@ -105,7 +105,7 @@ def test_nothing_that_is_stored_reaches_the_terminal_as_an_order(agency: Shell) 
 
 def test_on_a_terminal_the_live_view_renews_itself_until_it_is_interrupted(agency: Shell) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "assent", "monitor"]
+    command = interruptible("-m", "assent", "monitor")
     environment = {**agency.environment, "TERM": "xterm", "COLUMNS": "160", "LINES": "40"}
     watching = subprocess.Popen(command, cwd=agency.folder, env=environment, stdout=theirs, stderr=theirs)
     os.close(theirs)
