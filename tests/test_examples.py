@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -343,7 +344,12 @@ class Page:
 def test_the_interactive_demo_lets_the_user_decide_in_the_browser(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ASSENT_", "BANK_"))}
     show = subprocess.Popen(
-        interruptible(DEMO, "--interactive"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+        interruptible(DEMO, "--interactive"),
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert show.stdout is not None
     try:
@@ -358,6 +364,7 @@ def test_the_interactive_demo_lets_the_user_decide_in_the_browser(tmp_path: Path
         show.send_signal(signal.SIGINT)
         assert show.wait(30) == 130
     finally:
-        show.kill()
+        with suppress(ProcessLookupError):  # its server with it, if it could not see to that itself
+            os.killpg(show.pid, signal.SIGKILL)
         show.wait()
         show.stdout.close()
