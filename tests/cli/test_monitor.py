@@ -36,7 +36,7 @@ def test_runs_are_listed_with_what_they_took(agency: Shell) -> None:
     assert [one["name"] for one in runs[0]["agents"]] == ["poet"]
     head, *lines = agency("monitor", "list").splitlines()
     assert head.split() == ["EXECUTION", "STATUS", "NAME", "STARTED", "TOOK", "COST", "TOKENS", "CALLS", "TOOLS"]
-    assert re.search(r"completed +write .* \$0\.5 +240 +2 +1$", lines[-1])
+    assert re.search(r"completed +write .* \$0\.50 +240 +2 +1$", lines[-1])
 
 
 def test_the_runs_of_one_agent_can_be_chosen(agency: Shell) -> None:

@@ -17,7 +17,7 @@ from assent.cli.output import Row, Screen, iso, local, plain, short_moment, span
 from assent.cli.stored import find_execution, opened
 from assent.clock import SystemClock
 from assent.errors import UsageError
-from assent.observe import Cost, EventStore, Grouping, Metrics, Run, Span, SpanKind, Summary
+from assent.observe import Cost, EventStore, Grouping, Metrics, Run, Span, SpanKind, Summary, dollars
 from assent.store import Status, Store
 
 EVERY: Final = 0.5  # seconds between two frames of the live view
@@ -30,11 +30,6 @@ WORDS: Final[Mapping[SpanKind, str]] = {
     SpanKind.APPROVAL: "approval ",
 }
 RUN_HEADERS: Final = ["EXECUTION", "STATUS", "NAME", "STARTED", ">TOOK", ">COST", ">TOKENS", ">CALLS", ">TOOLS"]
-
-
-def dollars(amount: Decimal) -> str:
-    """An amount of money, with as many digits as small ones need."""
-    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:,.6f}".rstrip("0")
 
 
 # Runs

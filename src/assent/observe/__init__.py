@@ -4,7 +4,19 @@ OpenTelemetry is in `assent.observe.otel`, and is imported by nothing else: it n
 """
 
 from assent.observe.event_store import Cost, EventStore, Grouping, Run, Summary, run_in
-from assent.observe.model_calls import Metrics, ModelCall
+from assent.observe.model_calls import Metrics, ModelCall, dollars
 from assent.observe.spans import Span, SpanKind
 
-__all__ = ["Cost", "EventStore", "Grouping", "Metrics", "ModelCall", "Run", "Span", "SpanKind", "Summary", "run_in"]
+__all__ = [
+    "Cost",
+    "EventStore",
+    "Grouping",
+    "Metrics",
+    "ModelCall",
+    "Run",
+    "Span",
+    "SpanKind",
+    "Summary",
+    "dollars",
+    "run_in",
+]

@@ -117,3 +117,9 @@ class Metrics:
             tool_calls=sum(len(call.tools) for call in calls),
             duration=duration,
         )
+
+
+def dollars(amount: Decimal) -> str:
+    """An amount of US dollars for people: with cents, and below a dollar with as many digits as small ones need."""
+    whole, _, rest = f"{amount:,.2f}".partition(".") if amount >= 1 else f"{amount:.6f}".partition(".")
+    return f"${whole}.{rest.rstrip('0').ljust(2, '0')}"

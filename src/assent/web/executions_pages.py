@@ -16,7 +16,7 @@ from assent.engine import Program
 from assent.engine.rehearsal import Recording, divergence
 from assent.engine.texts import unsealed
 from assent.errors import UsageError
-from assent.observe import Metrics, run_in
+from assent.observe import Metrics, dollars, run_in
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Workflow
 from assent.web.access import Access, Identity, identity_of
 from assent.web.answers import data_of, requester_of
@@ -28,7 +28,6 @@ from assent.web.forms import field
 from assent.web.pages import redirect, render
 from assent.web.reading import ApprovalsWanted, Told, approvals, execution_head, executions, told_of
 from assent.web.routing import Route
-from assent.web.wording import dollars
 
 PAGE: Final = 40
 MOST_SCANNED: Final = 20  # pages that are read to find those of one person

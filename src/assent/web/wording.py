@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from assent.clock import LAST_MOMENT
 from assent.governance.previews import harmless
+from assent.observe import dollars
 from assent.web.access import Access
 
 TONES: Final = MappingProxyType(
@@ -155,11 +156,6 @@ def bounds(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _flat(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def dollars(amount: Decimal) -> str:
-    """An amount of US dollars: with cents, and below a cent with what there is."""
-    return f"${amount:,.2f}" if amount >= Decimal("0.01") or not amount else f"${amount:.6f}".rstrip("0")
 
 
 FILTERS: Final = MappingProxyType(
