@@ -14,7 +14,7 @@ from assent.engine.lease import Lease
 from assent.engine.local import LocalEngine, WorkerSettings
 from assent.errors import StoreUnavailable
 from assent.runtime import Runtime
-from assent.store import Commit, Event, Store
+from assent.store import Commit, Event, Receipt, Store
 from assent.store.sqlite import SqliteStore
 from assent.testing import JumpingClock
 from tests.conformance.engine.ground import FOREVER
@@ -42,18 +42,18 @@ class Door:
     async def __aexit__(self, *exc: object) -> None:
         return None
 
-    def append(self, owner: str, commit: Commit) -> asyncio.Future[None]:
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
                 self.is_shut = True
                 self._ground.dead.set()
         if self.is_shut:
-            return asyncio.get_running_loop().create_future()
+            return Receipt()
         if self._ground.failures:
             self._ground.failures -= 1
-            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            refused.set_exception(StoreUnavailable("the disk is full"))
+            refused = Receipt[None]()
+            refused.settle(StoreUnavailable("the disk is full"))
             return refused
         self._ground.writes += 1
         return self._store.append(owner, commit)

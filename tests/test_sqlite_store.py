@@ -489,9 +489,9 @@ async def test_what_changes_nothing_is_no_commit(path: Path) -> None:
 async def test_a_locked_file_is_waited_for_without_stopping_the_loop(store: SqliteStore, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("BEGIN IMMEDIATE")
-        futures = [store.append(OWNER, commit(event(op=0)))]
+        futures = [asyncio.ensure_future(store.append(OWNER, commit(event(op=0))))]
         await asyncio.wait(futures, timeout=0.05)
-        futures.append(store.append(OWNER, commit(event(op=1))))
+        futures.append(asyncio.ensure_future(store.append(OWNER, commit(event(op=1)))))
         await asyncio.wait(futures, timeout=0.05)
         assert not any(future.done() for future in futures)
         assert await store.journal("e1") == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -282,16 +283,56 @@ class StoreSuite(
         assert (await found(store, "e2")).status == Status.COMPLETED
 
     async def test_a_commit_lands_though_nobody_waits_for_it_any_more(self, store: Store) -> None:
-        store.append(OWNER, commit(event(type="abandoned"))).cancel()
+        waiting = asyncio.ensure_future(store.append(OWNER, commit(event(type="abandoned"))))
+        await asyncio.sleep(0)
+        waiting.cancel()
         await store.append(OWNER, commit(event(type="awaited")))
         assert await types(store) == ["abandoned", "awaited"]
 
     async def test_closing_writes_what_was_called_before(self, opened: Callable[[], Store]) -> None:
         async with opened() as store:
             await store.register(worker())
-            future = store.append(OWNER, commit(event()))
-        assert future.done()
-        assert future.exception() is None
+            told: list[Exception | None] = []
+            store.append(OWNER, commit(event())).then(told.append)
+            assert told == []
+        assert told == [None]
+
+    async def test_whoever_is_named_is_told_in_order_and_once(self, store: Store) -> None:
+        told: list[tuple[int, bool]] = []
+
+        def tell(name: int, error: Exception | None) -> None:
+            told.append((name, error is None))
+
+        receipts = [store.append(OWNER, commit(event(op=op))) for op in range(3)]
+        for number, receipt in enumerate(receipts):
+            for name in (number, number + 10):
+                receipt.then(partial(tell, name))
+        store.append("nobody", commit(event())).then(partial(tell, 99))
+        await asyncio.gather(*receipts)
+        assert told == [(0, True), (10, True), (1, True), (11, True), (2, True), (12, True), (99, False)]
+
+    async def test_whoever_comes_late_is_told_too_though_not_at_once(self, store: Store) -> None:
+        told: list[Exception | None] = []
+        receipt = store.append(OWNER, commit(event()))
+        await receipt
+        receipt.then(told.append)
+        assert told == []
+        await receipt
+        await asyncio.sleep(0)
+        assert told == [None]
+
+    async def test_one_who_fails_when_told_takes_no_word_from_the_others(self, store: Store) -> None:
+        def fail(error: Exception | None) -> None:
+            raise IndexError(error)
+
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, facts: complaints.append(facts["exception"]))
+        first, second = (store.append(OWNER, commit(event(op=op))) for op in range(2))
+        first.then(fail)
+        await second
+        await store.append(OWNER, commit(event(op=2)))
+        assert [type(each) for each in complaints] == [IndexError]
+        assert [line.op for line in await store.journal("e1")] == [0, 1, 2]
 
     # heads
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from assent.errors import StoreUnavailable
-from assent.store import Commit, Store
+from assent.store import Commit, Receipt, Store
 
 Moment = Callable[[Commit], bool]
 
@@ -27,7 +27,7 @@ class Door:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def append(self, owner: str, commit: Commit) -> asyncio.Future[None]:
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
         return self._store.append(owner, commit)
 
 
@@ -39,11 +39,11 @@ class DeadlyDoor(Door):
         self.died = asyncio.Event()
         self._moment = moment
 
-    def append(self, owner: str, commit: Commit) -> asyncio.Future[None]:
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
         if self._moment(commit):
             self.died.set()
         if self.died.is_set():
-            return asyncio.get_running_loop().create_future()
+            return Receipt()
         return super().append(owner, commit)
 
 
@@ -78,15 +78,15 @@ class FaultyDoor(Door):
 
         return call
 
-    def append(self, owner: str, commit: Commit) -> asyncio.Future[None]:
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
         if not self._fails():
             return super().append(owner, commit)
-        return asyncio.ensure_future(self._failing(owner, commit))
-
-    async def _failing(self, owner: str, commit: Commit) -> None:
+        failure, receipt = StoreUnavailable("append failed"), Receipt[None]()
         if self._is_done:
-            await super().append(owner, commit)
-        raise StoreUnavailable("append failed")
+            super().append(owner, commit).then(lambda _: receipt.settle(failure))
+        else:
+            receipt.settle(failure)
+        return receipt
 
 
 def takes_permit(commit: Commit) -> bool:

@@ -1,6 +1,5 @@
 """What of a governed call is written together, and that nobody acts on anything that is not on disk."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from assent import (
     govern,
     workflow,
 )
-from assent.store import Commit
+from assent.store import Commit, Receipt
 from tests.governance.doors import Door
 from tests.governance.ground import CFO, Effects, Ground, types
 
@@ -42,7 +41,7 @@ class Scribe(Door):
         super().__init__(ground.store())
         self.commits: list[list[str]] = []
 
-    def append(self, owner: str, commit: Commit) -> asyncio.Future[None]:
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
         self.commits.append(types(commit.events))
         return super().append(owner, commit)
 

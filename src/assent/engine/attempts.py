@@ -5,7 +5,8 @@ process ended in between, or the attempt was interrupted, `verify` is asked; and
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import types
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -146,16 +147,30 @@ class Attempts:
             return
         scope = StepScope(self._live.info, f"{self._pen.id}:{op.key}", op.attempt, op.index)
         op.started_at = self._pen.now()
-        task = self._desk.spawn(self._attempt(op, arguments, scope))
-        self.running[op.index] = task
-        task.add_done_callback(partial(self._performed, op, scope))
+        attempt = self._attempt(op, arguments, scope)
+        attempt.send(None)  # up to where it is a task: also one that is cancelled before its turn records how it ended
+        self.running[op.index] = self._desk.spawn(attempt)
 
     def _perform_late(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
         if self._live.steps.get(op.index) is op and not self._pen.is_closed:
             self._perform(op, arguments)
 
-    async def _attempt(self, op: StepOp, arguments: Mapping[str, Any], scope: StepScope) -> Any:
-        step_scope.set(scope)
+    async def _attempt(self, op: StepOp, arguments: Mapping[str, Any], scope: StepScope) -> None:
+        """Perform it, and record how it ended."""
+        result, error = None, None
+        try:
+            await _is_task()
+            step_scope.set(scope)
+            result = await self._effect(op, arguments, scope)
+        except GeneratorExit:
+            raise  # the loop is gone, and with it whoever could write
+        except BaseException as raised:  # noqa: BLE001 - however it ended, that is its outcome
+            error = raised
+        self._performed(op, scope, error, result)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+
+    async def _effect(self, op: StepOp, arguments: Mapping[str, Any], scope: StepScope) -> Any:
         spec = op.spec
         for gate in self._desk.hooks.gates:
             await gate(scope.info, spec.name, arguments)
@@ -177,17 +192,19 @@ class Attempts:
                 raise
             raise StepTimeout(f"step {op.name} took longer than its timeout of {seconds:g} s.") from error
 
-    def _performed(self, op: StepOp, scope: StepScope, task: asyncio.Task[Any]) -> None:
+    def _performed(self, op: StepOp, scope: StepScope, error: BaseException | None, result: Any) -> None:
         del self.running[op.index]
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if self._pen.is_closed:
             return
-        if task.cancelled() and not op.cancelled and task.cancelling():
+        if isinstance(error, asyncio.CancelledError) and not op.cancelled and _is_cancelled_from_outside():
             # Somebody cancelled the task itself. If that is because the event loop ends, it is as in a crash, and the
             # loop is gone by then; else the step did it to itself.
             asyncio.get_running_loop().call_later(LOOP_ENDS, self._ended, op, scope, error, None)
-            return
-        self._ended(op, scope, error, None if error is not None else task.result())
+        elif op.spec.is_inner:
+            # What it leads to may be done at once, and workflow code may not be entered from inside a task.
+            asyncio.get_running_loop().call_soon(self._ended, op, scope, error, result)
+        else:
+            self._ended(op, scope, error, result)
 
     def _ended(self, op: StepOp, scope: StepScope, error: BaseException | None, result: Any) -> None:
         if self._pen.is_closed:
@@ -371,6 +388,17 @@ class Attempts:
         self._note_verified(op, True, by)
         self._record_outcome(op, result)
         return None
+
+
+@types.coroutine
+def _is_task() -> Generator[None, None, None]:
+    """Reached when the coroutine has become a task and has its turn."""
+    yield
+
+
+def _is_cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _settlement(

@@ -21,11 +21,7 @@ from assent.engine.reading import read_journal, read_result
 from assent.engine.texts import resolved, unsealed
 from assent.engine.waiting import Waiters
 from assent.engine.worker import Lookout
-from assent.errors import (
-    LeaseLost,
-    RuntimeRequired,
-    StoreError,
-)
+from assent.errors import AssentError, LeaseLost, RuntimeRequired, StoreError
 from assent.store import Commit, Event, ExecutionRecord, Status, Store, Workflow
 
 log = logging.getLogger("assent.engine")
@@ -115,7 +111,11 @@ class Crew:
         for drive in list(self._drives.values()):
             drive.close()
         while (left := deadline - loop.time()) > 0:
-            under_way = [each for drive in self._drives.values() for each in drive.under_way]
+            under_way = [
+                asyncio.gather(each, return_exceptions=True)
+                for drive in self._drives.values()
+                for each in drive.under_way
+            ]
             if not under_way:
                 break
             await asyncio.wait(under_way, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -174,12 +174,11 @@ class Crew:
         drive.drop()
         log.error("%s", error)
         commit = set_aside(drive.record, error, self.clock.now(), said=drive.last_event, seen=drive.seen)
-        self.store.append(drive.owner, commit).add_done_callback(partial(self._put_aside, drive, commit.events))
+        self.store.append(drive.owner, commit).then(partial(self._put_aside, drive, commit.events))
         self._waiters.failed(drive.id, error)
 
-    def _put_aside(self, drive: Drive, events: list[Event], written: asyncio.Future[None]) -> None:
-        error = None if written.cancelled() else written.exception()
-        if isinstance(error, Exception):
+    def _put_aside(self, drive: Drive, events: list[Event], error: AssentError | None) -> None:
+        if error is not None:
             self.broken(drive, error)
             return
         self.hooks.seen(events, drive.followers)

@@ -10,7 +10,7 @@ disagree, or the store failed. In the last case memory is thrown away and the ex
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -356,7 +356,7 @@ class Drive:
         return self._attempts.effects if self._live is not None else []
 
     @property
-    def under_way(self) -> list[asyncio.Future[Any]]:
+    def under_way(self) -> list[Awaitable[Any]]:
         """What is waited for before the process stops: attempts, and the last commit."""
         last = self._pen.last_commit
         return [*self.running, last] if last is not None and self._pen.in_flight else [*self.running]

@@ -1,7 +1,7 @@
 """The engine that keeps its journals in a store and drives executions in this process."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from assent.errors import (
     ExecutionConflict,
     LeaseLost,
     ResultTimeout,
+    StoreError,
 )
 from assent.store import Event, ExecutionQuery, ExecutionRecord, Message, Status, Workflow
 
@@ -66,41 +67,36 @@ class LocalEngine(Crew):
         )
         if not (attended or not program.captured or self.has_room):
             return birth.check_same_call(await self._leave_to_others(birth))
+        given = None if program.captured else arguments
+        birth = birth.owned_by(self.owner)
+        begin = partial(self._begin, program, given, attended, is_known=id is not None)
         try:
-            birth = await self._create(birth)
+            return await self._create(birth, begin)
         except ExecutionConflict:
             stored = birth.check_same_call(await self.execution(birth.record.id))
             if attended and program.captured:
                 await self._attend(stored)
             return stored
-        self.hooks.seen([birth.started])
-        if birth.record.owner == self.owner:
-            await self._begin(birth, program, None if program.captured else arguments, id, attended)
-        return birth.record
 
-    async def _create(self, birth: Birth) -> Birth:
-        """Make an execution that is driven here, also if whoever asks for it leaves meanwhile."""
+    async def _create(self, birth: Birth, begin: Callable[[Birth], None]) -> ExecutionRecord:
+        """Make an execution that is driven here."""
         try:
-            return await self._write(birth.owned_by(self.owner))
+            await self._write(birth, begin)
         except LeaseLost:
             await self._lease.recover()
-            return await self._write(birth.owned_by(self.owner))
+            birth = birth.owned_by(self.owner)
+            await self._write(birth, begin)
+        return birth.record
 
-    async def _write(self, owned: Birth) -> Birth:
-        written = self.store.append(self.owner, owned.commit([owned.started]))
+    async def _write(self, birth: Birth, begin: Callable[[Birth], None]) -> None:
+        """Make it and begin, also if whoever asks for it leaves meanwhile: nobody else would drive it."""
+        written = self.store.append(self.owner, birth.commit([birth.started]))
+        written.then(lambda error: begin(birth) if error is None else None)
         try:
-            await asyncio.shield(written)
+            await written
         except asyncio.CancelledError:
-            # Nobody else would drive what is stored as this process's own.
-            written.add_done_callback(partial(self._adopt, owned))
+            written.then(lambda _: self._unattend(birth.record.id))
             raise
-        return owned
-
-    def _adopt(self, birth: Birth, written: asyncio.Future[None]) -> None:
-        """Drive an execution whose caller did not wait until it was stored."""
-        if not written.cancelled() and written.exception() is None:
-            self.hooks.seen([birth.started])
-            self._background(self._load(birth.record))
 
     async def _leave_to_others(self, birth: Birth) -> ExecutionRecord:
         if birth.blobs or birth.sealed:
@@ -114,15 +110,28 @@ class LocalEngine(Crew):
         self._lookout.nudge()
         return stored
 
-    async def _begin(
-        self, birth: Birth, program: Program, given: Mapping[str, Any] | None, id: str | None, attended: bool
+    def _begin(
+        self, program: Program, given: Mapping[str, Any] | None, attended: bool, birth: Birth, *, is_known: bool
     ) -> None:
+        """Drive an execution that was just made. Only who knows its id can have written to it already."""
+        self.hooks.seen([birth.started])
         record = birth.record
+        if record.owner != self.owner:
+            return
         if birth.arguments is not record.arguments:
             record = replace(record, arguments=birth.arguments)
         drive = self._drives[record.id] = Drive(self, record, program, attended=int(attended))
-        # Only who knows its id can have written to it already.
-        letters = await self.store.inbox(record.id) if id is not None else ()
+        if is_known:
+            self._background(self._begin_with_letters(drive, birth, given))
+        else:
+            self._context.copy().run(drive.begin, [birth.started], (), given)
+
+    async def _begin_with_letters(self, drive: Drive, birth: Birth, given: Mapping[str, Any] | None) -> None:
+        try:
+            letters = await self.store.inbox(drive.id)
+        except StoreError as error:
+            self.broken(drive, error)
+            return
         self._call(drive.begin, [birth.started], letters, given)
 
     async def _attend(self, record: ExecutionRecord) -> None:
@@ -176,6 +185,9 @@ class LocalEngine(Crew):
             return await news
 
     async def leave(self, execution_id: str) -> None:
+        self._unattend(execution_id)
+
+    def _unattend(self, execution_id: str) -> None:
         drive = self._drives.get(execution_id)
         if drive is not None:
             self._call(drive.unattend)

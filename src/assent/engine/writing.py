@@ -10,8 +10,8 @@ from assent.codec import to_json
 from assent.engine.hooks import Hooks, Watcher
 from assent.engine.ops import Note
 from assent.engine.texts import as_read_back
-from assent.errors import PermitRefused, StoreError
-from assent.store import ApprovalRecord, Change, Commit, Event, Status, Store
+from assent.errors import AssentError, PermitRefused
+from assent.store import ApprovalRecord, Change, Commit, Event, Receipt, Status, Store
 
 Action = Callable[[], None]
 
@@ -69,7 +69,7 @@ class Pen:
         self.in_flight = 0  # commits under way
         self.is_ahead = False  # workflow code knows of a completion that the store does not
         self.is_closed = False
-        self.last_commit: asyncio.Future[None] | None = None
+        self.last_commit: Receipt[None] | None = None
         self.followers: Sequence[Watcher] = ()  # who watch this execution alone
         self._desk = desk
         self._owner = owner
@@ -168,9 +168,8 @@ class Pen:
             parts.setdefault("change", Change(status=Status.RUNNING))
         commit = Commit(execution_id=self.id, events=events, **parts)
         self.in_flight += 1
-        future = self._desk.store.append(self._owner, commit)
-        self.last_commit = future
-        future.add_done_callback(partial(self._written, commit, noted, then, refused))
+        self.last_commit = self._desk.store.append(self._owner, commit)
+        self.last_commit.then(partial(self._written, commit, noted, then, refused))
 
     def _written(
         self,
@@ -178,12 +177,9 @@ class Pen:
         noted: Sequence[Event],
         then: Action | None,
         refused: Callable[[PermitRefused], None] | None,
-        future: asyncio.Future[None],
+        error: AssentError | None,
     ) -> None:
         self.in_flight -= 1
-        if future.cancelled():
-            return
-        error = future.exception()
         if error is None and (self._desk.hooks.watchers or self.followers):
             self._desk.hooks.seen(commit.events, self.followers)
         if self.is_closed:
@@ -198,7 +194,7 @@ class Pen:
             self._take_back(commit, noted)
             refused(error)
         else:
-            self._failed(error if isinstance(error, Exception) else StoreError(str(error)))
+            self._failed(error)
 
     def _take_back(self, commit: Commit, noted: Sequence[Event]) -> None:
         """What went along with a refused permit is still to be written."""

@@ -8,6 +8,7 @@ from assent.store.credentials import Credentials
 from assent.store.directory import Directory
 from assent.store.ledger import Drawn, Ledger
 from assent.store.outbox import Outbox
+from assent.store.receipt import Receipt
 from assent.store.records import (
     FINAL,
     MILLIONTHS,
@@ -62,6 +63,7 @@ __all__ = [
     "Outbox",
     "Permit",
     "PersonRecord",
+    "Receipt",
     "Retention",
     "Settlement",
     "Status",

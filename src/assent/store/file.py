@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
-from assent.errors import StoreCorrupt
+from assent.errors import AssentError, StoreCorrupt
 from assent.store.connection import (
     BUSY,
     MEMORY,
@@ -84,7 +84,7 @@ class SqliteFile:
         before, self._versions[place] = self._versions[place], version
         return has_word or version != before
 
-    def _word_was_sent(self, _decided: asyncio.Future[bool]) -> None:
+    def _word_was_sent(self, _error: AssentError | None) -> None:
         self._has_word = True
 
     async def check(self) -> list[str]:

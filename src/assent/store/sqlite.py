@@ -6,7 +6,6 @@ all of them are in.
 
 # ruff: noqa: S608 - only our own words are put together to statements; values are bound
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,6 +23,7 @@ from assent.store.keyring import SqliteCredentials
 from assent.store.notices import SqliteOutbox
 from assent.store.people import SqliteDirectory
 from assent.store.pruning import SqliteRetention
+from assent.store.receipt import Receipt
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -151,7 +151,7 @@ class SqliteStore(
 
     # journal
 
-    def append(self, owner: str, commit: Commit) -> "asyncio.Future[None]":
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
         return self._writer.put(partial(write_commit, owner, commit))
 
     async def journal(self, execution_id: str, after: int = 0) -> list[Event]:
@@ -244,7 +244,7 @@ class SqliteStore(
         decided = self._writer.put(partial(write_decision, approval, verdict, events, message))
         # Whoever decides in this process need not know who looks out for work in it. Said before the commit is on
         # disk, the word could be taken by a look that does not find it yet.
-        decided.add_done_callback(self._word_was_sent)
+        decided.then(self._word_was_sent)
         return await decided
 
     # shared state

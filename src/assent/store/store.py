@@ -1,6 +1,5 @@
 """The port to whatever keeps executions, journals and approvals."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, Self
 
@@ -9,6 +8,7 @@ from assent.store.directory import Directory
 from assent.store.ledger import Ledger
 from assent.store.outbox import Outbox
 from assent.store.questions import Questions
+from assent.store.receipt import Receipt
 from assent.store.records import (
     ApprovalRecord,
     ApprovalStatus,
@@ -88,10 +88,10 @@ class Store(Credentials, Directory, Ledger, Outbox, Questions, Retention, Shelf,
 
     # journal
 
-    def append(self, owner: str, commit: Commit) -> asyncio.Future[None]:
-        """Write a commit; the future is done when it is on disk. Commits take effect in the order of these calls.
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
+        """Write a commit; the receipt tells when it is on disk. Commits take effect in the order of these calls.
 
-        The future fails with LeaseLost if the owner's lease is gone, with PermitRefused if the permit does not
+        It fails with LeaseLost if the owner's lease is gone, with PermitRefused if the permit does not
         hold (nothing of the commit is written then), with StoreError if the storage fails.
         """
         ...

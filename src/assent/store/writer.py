@@ -22,15 +22,18 @@ timer of the loop, together with what has come since; the loop itself never wait
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
+from itertools import chain
 from typing import Any, TypeVar
 
 from assent.errors import AssentError, LeaseLost, StoreUnavailable
 from assent.store.connection import BUSY, STORAGE, code_of, roll_back, translate
+from assent.store.receipt import Receipt
 from assent.store.records import Event
-from assent.store.rows import ADD_EVENT
+from assent.store.rows import ADD_EVENT, ADD_EVENTS, MANY
 
 T = TypeVar("T")
 CrashPoint = Callable[[str, int], None]
@@ -67,11 +70,14 @@ class Transaction:
         self._leases.clear()
 
     def write_events(self) -> None:
-        self.executemany(ADD_EVENT, self.events)
+        full = len(self.events) - len(self.events) % MANY
+        for start in range(0, full, MANY):
+            self.execute(ADD_EVENTS, list(chain.from_iterable(self.events[start : start + MANY])))
+        self.executemany(ADD_EVENT, self.events[full:])
 
 
 Work = Callable[[Transaction], T]
-_Entry = tuple["asyncio.Future[Any]", Work[Any]]
+_Entry = tuple[Receipt[Any], Work[Any]]
 
 
 class Writer:
@@ -96,6 +102,7 @@ class Writer:
         self._loop_budget = loop_budget
         self._crash_point = crash_point
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         self._thread = ThreadPoolExecutor(1, "assent-commit")
         self._waiting: list[_Entry] = []
         self._scheduled = False
@@ -106,17 +113,21 @@ class Writer:
         self._cost = 0.0
         self.is_committing = False
 
-    def put(self, work: Work[T]) -> "asyncio.Future[T]":
-        """Have `work` done in the next transaction; the future is done when that is on disk. Order is kept."""
-        future: asyncio.Future[T] = self._loop.create_future()
+    def put(self, work: Work[T]) -> Receipt[T]:
+        """Have `work` done in the next transaction. Order is kept."""
+        receipt: Receipt[T] = Receipt()
         if self._closed:
-            future.set_exception(StoreUnavailable("The store is closed; open it with `async with`."))
-            return future
-        self._waiting.append((future, work))
+            receipt.settle(StoreUnavailable("The store is closed; open it with `async with`."))
+            return receipt
+        self._waiting.append((receipt, work))
         if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._flush)
-        return future
+            self._schedule()
+        return receipt
+
+    def _schedule(self) -> None:
+        # In the context in which the store was opened, not of whoever happens to write first.
+        self._scheduled = True
+        self._loop.call_soon(self._flush, context=self._context)
 
     async def close(self) -> None:
         """Write what waits, then refuse more."""
@@ -230,17 +241,23 @@ class Writer:
 
     def _tell(self, call: Callable[[list[_Entry], Any], None], group: list[_Entry], outcome: Any) -> None:
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits for word
-            self._loop.call_soon_threadsafe(call, group, outcome)
+            self._loop.call_soon_threadsafe(call, group, outcome, context=self._context)
 
     def _settle(self, group: list[_Entry], outcomes: list[Any]) -> None:
         self._locked_since, self._tries = None, 0
-        for (future, _), outcome in zip(group, outcomes, strict=True):
-            if future.done():  # its waiter was cancelled; the work is done all the same
-                continue
-            if isinstance(outcome, AssentError):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+        self._hand_out(zip((receipt for receipt, _ in group), outcomes, strict=True))
+
+    def _hand_out(self, outcomes: Iterator[tuple[Receipt[Any], Any]]) -> None:
+        """Tell whoever waits, each as if it were a callback of its own; then go on."""
+        for receipt, outcome in outcomes:
+            try:
+                receipt.settle(outcome)
+            except Exception as error:  # noqa: BLE001 - told to the loop, as it would tell of its own callbacks
+                facts = {"message": "Exception in what follows a commit", "exception": error}
+                self._loop.call_exception_handler(facts)
+            except BaseException:  # the process is to end; the others hear of their commit if the loop runs on
+                self._loop.call_soon(self._hand_out, outcomes, context=self._context)
+                raise
         self._go_on()
 
     def _fail(self, group: list[_Entry], error: sqlite3.Error) -> None:
@@ -249,19 +266,15 @@ class Writer:
         if code_of(error) in BUSY and self._may_wait():
             self._waiting = group + self._waiting
             self.is_committing = False
-            self._loop.call_later(self._delay(), self._flush)
+            self._loop.call_later(self._delay(), self._flush, context=self._context)
             return
-        self._locked_since, self._tries = None, 0
-        for future, _ in group:
-            if not future.done():
-                future.set_exception(translate(error, self._location))
-        self._go_on()
+        self._settle(group, [translate(error, self._location) for _ in group])
 
     def _go_on(self) -> None:
         self.is_committing = False
-        self._scheduled = bool(self._waiting)
-        if self._scheduled:
-            self._loop.call_soon(self._flush)
+        self._scheduled = False
+        if self._waiting:
+            self._schedule()
 
     def _may_wait(self) -> bool:
         if self._locked_since is None:

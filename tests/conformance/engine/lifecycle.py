@@ -79,9 +79,11 @@ class Parking(Suite):
 
     async def test_another_process_brings_its_own_object(self, ground: Ground) -> None:
         async with ground.runtime() as runtime:
-            started = await runtime.start(Desk("mine").hears)
+            execution_id = (await runtime.start(Desk("mine").hears)).id
+        del runtime
+        gc.collect()  # another process would not have the first object
         async with ground.runtime(Desk("theirs").hears) as runtime:
-            handle = runtime.handle(started.id)
+            handle = runtime.handle(execution_id)
             await handle.signal("go", "on")
             assert await handle.result() == "theirs: on"
 

@@ -1,0 +1,56 @@
+"""What becomes of a piece of work that was handed to a store."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any, Final, Generic, TypeVar
+
+from assent.errors import AssentError
+
+T = TypeVar("T")
+
+PENDING: Final = object()
+
+Told = Callable[[AssentError | None], None]
+"""Called with what went wrong; None if nothing did."""
+
+
+class Receipt(Generic[T]):
+    """The word that work is on disk, or why not. Await it, or name somebody to be told in the same turn of the loop.
+
+    It is no future: between the commit and whoever is told stands nothing that has to be scheduled. Whoever stops
+    waiting for it takes nothing back.
+    """
+
+    __slots__ = ("_outcome", "_told")
+
+    def __init__(self) -> None:
+        self._outcome: object = PENDING
+        self._told: tuple[Told, ...] = ()
+
+    def then(self, told: Told) -> None:
+        """Have `told` called, outside of any task and after those that were named before. Never at once."""
+        if self._outcome is PENDING:
+            self._told += (told,)
+        else:
+            asyncio.get_running_loop().call_soon(told, self._error)
+
+    def settle(self, outcome: T | AssentError) -> None:
+        """For the store: the work is done with this outcome, or was refused."""
+        self._outcome = outcome
+        told, self._told = self._told, ()
+        error = self._error
+        for each in told:
+            each(error)
+
+    @property
+    def _error(self) -> AssentError | None:
+        return self._outcome if isinstance(self._outcome, AssentError) else None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self._outcome is PENDING:
+            word: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.then(lambda _: None if word.done() else word.set_result(None))
+            yield from word
+        if self._error is not None:
+            raise self._error
+        return self._outcome  # type: ignore[return-value]  # that of `settle`
