@@ -6,7 +6,7 @@ process ended in between, or the attempt was interrupted, `verify` is asked; and
 
 import asyncio
 import types
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -157,36 +157,33 @@ class Attempts:
 
     async def _attempt(self, op: StepOp, arguments: Mapping[str, Any], scope: StepScope) -> None:
         """Perform it, and record how it ended."""
-        result, error = None, None
+        result: Any = None
+        error: BaseException | None = None
         try:
             await _is_task()
             step_scope.set(scope)
-            result = await self._effect(op, arguments, scope)
+            for gate in self._desk.hooks.gates:
+                await gate(scope.info, op.name, arguments)
+            scope.touched = True
+            seconds = op.spec.timeout
+            work = op.spec.perform(arguments)
+            result = await (work if seconds is None else self._in_time(op, work, seconds))
         except GeneratorExit:
             raise  # the loop is gone, and with it whoever could write
+        except SystemExit as stop:
+            error = RuntimeError(f"step {op.name} called exit({stop.code!r})")
+            error.__cause__ = stop
         except BaseException as raised:  # noqa: BLE001 - however it ended, that is its outcome
             error = raised
         self._performed(op, scope, error, result)
         if isinstance(error, KeyboardInterrupt):
             raise error
 
-    async def _effect(self, op: StepOp, arguments: Mapping[str, Any], scope: StepScope) -> Any:
-        spec = op.spec
-        for gate in self._desk.hooks.gates:
-            await gate(scope.info, spec.name, arguments)
-        scope.touched = True
-        try:
-            if spec.timeout is None:
-                return await spec.perform(arguments)
-            return await self._in_time(op, arguments, spec.timeout)
-        except SystemExit as error:
-            raise RuntimeError(f"step {spec.name} called exit({error.code!r})") from error
-
-    async def _in_time(self, op: StepOp, arguments: Mapping[str, Any], seconds: float) -> Any:
+    async def _in_time(self, op: StepOp, work: Awaitable[Any], seconds: float) -> Any:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await op.spec.perform(arguments)
+                return await work
         except TimeoutError as error:
             if not limit.expired():
                 raise

@@ -156,9 +156,10 @@ class Drive:
 
     def _once_decided(self, live: LiveExecution, then: Action) -> None:
         """Act, with what led to it in the journal: before it what was noted, and durable what was decided."""
-        for name in live.take_patches():
+        patches, marks = live.take_said()
+        for name in patches:
             self._pen.note("execution.patched", name=name)
-        for mark in live.take_marks():
+        for mark in marks:
             kind = "execution.decided" if mark.is_decision else "execution.noted"
             self._pen.note(kind, name=mark.name, text=mark.value)
             self._is_deciding = self._is_deciding or mark.is_decision
@@ -179,13 +180,16 @@ class Drive:
             self._has_approvals = self._has_approvals or bool(op.approvals)
 
     def _look_around(self, live: LiveExecution) -> None:
-        if not self._attempts.is_closing:
-            self._letters.serve()
-            self._set_alarm(live)
-        if not self._attempts.running and not self._pen.in_flight:
+        attempts, pen = self._attempts, self._pen
+        if not attempts.is_closing:
+            if self._letters.waiting:
+                self._letters.serve()
+            if live.due:
+                self._set_alarm(live)
+        if not attempts.running and not pen.in_flight:
             self._suspend(live)
-        elif self._pen.has_approvals:
-            self._pen.flush()
+        elif pen.approvals:
+            pen.flush()
 
     def _check_replay(self, live: LiveExecution, journal: Sequence[Event]) -> None:
         """Replay what is durable so far, and compare with where the living execution stands."""
@@ -263,7 +267,7 @@ class Drive:
         timer = live.next_timer()
         due = timer.due if timer else math.inf
         now = self._host.clock.now()
-        if due - now < SOON and not self._pen.has_approvals:
+        if due - now < SOON and not self._pen.approvals:
             return
         is_attended = self.attended > 0
         if self._given is not None and not (is_attended or self._attempts.doubts):

@@ -48,13 +48,14 @@ class LiveExecution:
         self.cancel_reason: str | None = None
         self._opened: list[Op] = []
         self._cancelling: list[StepOp] = []
+        self.has_said = False  # there are patches or marks to take
         self._new_patches: list[str] = []
         self._known_marks = marks  # those in the journal
         self._told_marks = len(marks)  # how many of `marks` have been taken, or need not be
         self._unclaimed: dict[str, list[str]] = {}
         self._children: dict[str, asyncio.Lock] = {}
         self._ended_children: set[str] = set()
-        self._due: list[tuple[float, int]] = []  # a heap of timers; cancelled ones are dropped when they come up
+        self.due: list[tuple[float, int]] = []  # a heap of timers; cancelled ones are dropped when they come up
         self._discarded = False
         self._random: Random | None = None
         self.loop = DeterministicLoop(  # type: ignore[abstract]  # what is missing refuses by name
@@ -118,39 +119,27 @@ class LiveExecution:
         cancelling, self._cancelling = self._cancelling, []
         return cancelling
 
-    def take_patches(self) -> Sequence[str]:
-        """The patches that were decided for since the last call."""
-        if not self._new_patches:
-            return ()
+    def take_said(self) -> tuple[Sequence[str], Sequence[Mark]]:
+        """The patches decided for, and what was decided and noted, since the last call, beyond what the journal has."""
+        self.has_said = False
         patches, self._new_patches = self._new_patches, []
-        return patches
-
-    @property
-    def has_said(self) -> bool:
-        """Whether there are patches or marks to take."""
-        return bool(self._new_patches) or len(self.marks) > self._told_marks
-
-    def take_marks(self) -> Sequence[Mark]:
-        """What was decided and noted since the last call, and does not stand in the journal."""
-        if len(self.marks) <= self._told_marks:
-            return ()
-        told, self._told_marks = self._told_marks, len(self.marks)
-        return self.marks[told:]
+        told, self._told_marks = self._told_marks, max(len(self.marks), self._told_marks)
+        return patches, self.marks[told:]
 
     def next_timer(self) -> TimerOp | None:
         """The open timer that is due first."""
-        while self._due:
-            op = self.timers.get(self._due[0][1])
+        while self.due:
+            op = self.timers.get(self.due[0][1])
             if op is not None:
                 return op
-            heapq.heappop(self._due)
+            heapq.heappop(self.due)
         return None
 
     def take_due(self, now: float) -> list[TimerOp]:
         """The open timers that are due, first due first. Each is given out once."""
         due: list[TimerOp] = []
         while (op := self.next_timer()) is not None and op.due <= now:
-            heapq.heappop(self._due)
+            heapq.heappop(self.due)
             due.append(op)
         return due
 
@@ -219,7 +208,7 @@ class LiveExecution:
     ) -> Any:
         """Perform a step, with its retries: each attempt is an op of its own, and each wait a timer."""
         course = None if spec.retry is None else Course(spec.retry, self.loop.time, self._draw)
-        op = self._open_step(_limited(spec, course), arguments)
+        op = self._open_step(spec if course is None else _limited(spec, course), arguments)
         op.permit, op.notes = permit, notes
         if course is None:
             return await self._outcome(op)
@@ -317,6 +306,7 @@ class LiveExecution:
         self.patches[name] = is_new
         if is_new:
             self._new_patches.append(name)
+            self.has_said = True
         return is_new
 
     def decide(self, name: str, choose: Callable[[], Any]) -> Any:
@@ -334,6 +324,7 @@ class LiveExecution:
         # Whether code and journal agree on the names is looked at when the replay is over.
         text = self._known_marks[place].value if place < len(self._known_marks) else to_json(choose())
         self.marks.append(Mark(name, text, is_decision))
+        self.has_said = self.has_said or len(self.marks) > self._told_marks
         return text
 
     def _new_future(self) -> asyncio.Future[Any]:
@@ -345,7 +336,7 @@ class LiveExecution:
         op = TimerOp(handle.op, handle.when(), handle)
         self.ops.append("timer")
         self.timers[op.index] = op
-        heapq.heappush(self._due, (op.due, op.index))
+        heapq.heappush(self.due, (op.due, op.index))
 
     def _close_timer(self, handle: DurableTimer) -> None:
         self.timers.pop(handle.op, None)
@@ -371,9 +362,9 @@ class LiveExecution:
             await self.loop.close_generators()
 
 
-def _limited(spec: StepSpec, course: Course | None) -> StepSpec:
+def _limited(spec: StepSpec, course: Course) -> StepSpec:
     """The step for an attempt that begins now, which may take no longer than its retries have time left."""
-    left = course.time_left() if course else None
+    left = course.time_left()
     return spec if left is None else replace(spec, timeout=min(left, spec.timeout or left))
 
 

@@ -13,17 +13,20 @@ from assent.store import Event, Message
 
 
 class Letters:
-    """The messages that wait until workflow code asks for them. Each is taken out of the inbox with what it causes."""
+    """The messages that wait until workflow code asks for them. Each is taken out of the inbox with what it causes.
+
+    `waiting` are those, in the order in which they came.
+    """
 
     def __init__(self, pen: Pen, live: LiveExecution, attempts: Attempts, arrived: Sequence[Message]) -> None:
         self._pen = pen
         self._live = live
         self._attempts = attempts
-        self._waiting = sorted({letter.seq: letter for letter in arrived}.values(), key=lambda letter: letter.seq)
+        self.waiting = sorted({letter.seq: letter for letter in arrived}.values(), key=lambda letter: letter.seq)
 
     def add(self, letter: Message) -> None:
         """One more has come."""
-        self._waiting.append(letter)
+        self.waiting.append(letter)
 
     def open(self, op: SignalOp) -> None:
         """A wait has begun: journal what is to be said of it, and ask whom it asks."""
@@ -33,8 +36,7 @@ class Letters:
 
     def serve(self) -> None:
         """Hand over all for which the time has come."""
-        if self._waiting:
-            self._waiting = [letter for letter in self._waiting if not self._is_served(letter)]
+        self.waiting = [letter for letter in self.waiting if not self._is_served(letter)]
 
     def _is_served(self, letter: Message) -> bool:
         match letter.kind:

@@ -113,21 +113,19 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         sys.set_asyncgen_hooks(self._note_generator, self._close_generator)
         events._set_running_loop(self)
         try:
-            while self._ready:
-                # A task that calls exit() bears the SystemExit; whoever awaits it gets it.
-                with contextlib.suppress(SystemExit):
-                    self._run_ready()
+            ready = self._ready
+            while ready:
+                handle = ready.popleft()
+                if handle.cancelled():
+                    continue
+                try:
+                    handle._run()
+                except SystemExit:
+                    continue  # the task that calls exit() bears it; whoever awaits that gets it
         finally:
             events._set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
             self._draining = False
-
-    def _run_ready(self) -> None:
-        ready = self._ready
-        while ready:
-            handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()
 
     def fire(self, timer: DurableTimer) -> None:
         """Make a timer's callback ready."""

@@ -140,11 +140,11 @@ class Step(Generic[P, R]):
         return Step(bound, self._options)
 
 
-async def _perform(
+def _perform(
     call: Callable[..., Coroutine[Any, Any, Any]], signature: Signature, arguments: Mapping[str, Any]
-) -> Any:
+) -> Coroutine[Any, Any, Any]:
     args, kwargs = signature.spread(arguments)
-    return await call(*args, **kwargs)
+    return call(*args, **kwargs)
 
 
 class _StepDecorator:

@@ -69,6 +69,8 @@ class Pen:
         self.in_flight = 0  # commits under way
         self.is_ahead = False  # workflow code knows of a completion that the store does not
         self.is_closed = False
+        self.approvals: list[ApprovalRecord] = []  # to be opened with the next commit: people are asked
+        self.now = desk.clock.now
         self.last_commit: Receipt[None] | None = None
         self.followers: Sequence[Watcher] = ()  # who watch this execution alone
         self._desk = desk
@@ -78,16 +80,7 @@ class Pen:
         self._failed = failed
         self._noted: list[Event] = []
         self._consumed: list[int] = []
-        self._approvals: list[ApprovalRecord] = []
         self._goes_on = False
-
-    @property
-    def has_approvals(self) -> bool:
-        """Whether people are to be asked with the next commit."""
-        return bool(self._approvals)
-
-    def now(self) -> float:
-        return self._desk.clock.now()
 
     # With the next commit.
 
@@ -116,7 +109,7 @@ class Pen:
 
     def ask(self, approvals: Sequence[ApprovalRecord]) -> None:
         """Open approvals."""
-        self._approvals += approvals
+        self.approvals += approvals
 
     def resume(self, worker: str) -> None:
         """It is running again, after the store has been told that it waits."""
@@ -141,7 +134,7 @@ class Pen:
 
     def flush(self) -> None:
         """Write what has been noted, if anything."""
-        if self._noted or self._consumed or self._approvals:
+        if self._noted or self._consumed or self.approvals:
             self.write([])
 
     def write(
@@ -159,8 +152,8 @@ class Pen:
             events = [*noted, *events]
         if self._consumed:
             parts["consumed"], self._consumed = self._consumed, []
-        if self._approvals:
-            approvals, self._approvals = self._approvals, []
+        if self.approvals:
+            approvals, self.approvals = self.approvals, []
             if not parts.get("withdraws"):  # an execution that ends asks nobody any more
                 parts["approvals"] = approvals
         if self._goes_on:
@@ -200,7 +193,7 @@ class Pen:
         """What went along with a refused permit is still to be written."""
         self._noted[:0] = noted
         self._consumed[:0] = commit.consumed
-        self._approvals[:0] = commit.approvals
+        self.approvals[:0] = commit.approvals
         self._goes_on = self._goes_on or commit.change is not None
 
     def close(self) -> None:

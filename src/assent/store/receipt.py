@@ -32,25 +32,25 @@ class Receipt(Generic[T]):
         if self._outcome is PENDING:
             self._told += (told,)
         else:
-            asyncio.get_running_loop().call_soon(told, self._error)
+            asyncio.get_running_loop().call_soon(told, _error_in(self._outcome))
 
     def settle(self, outcome: T | AssentError) -> None:
         """For the store: the work is done with this outcome, or was refused."""
         self._outcome = outcome
         told, self._told = self._told, ()
-        error = self._error
+        error = _error_in(outcome)
         for each in told:
             each(error)
-
-    @property
-    def _error(self) -> AssentError | None:
-        return self._outcome if isinstance(self._outcome, AssentError) else None
 
     def __await__(self) -> Generator[Any, None, T]:
         if self._outcome is PENDING:
             word: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.then(lambda _: None if word.done() else word.set_result(None))
             yield from word
-        if self._error is not None:
-            raise self._error
+        if isinstance(self._outcome, AssentError):
+            raise self._outcome
         return self._outcome  # type: ignore[return-value]  # that of `settle`
+
+
+def _error_in(outcome: object) -> AssentError | None:
+    return outcome if isinstance(outcome, AssentError) else None

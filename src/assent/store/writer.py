@@ -245,18 +245,18 @@ class Writer:
 
     def _settle(self, group: list[_Entry], outcomes: list[Any]) -> None:
         self._locked_since, self._tries = None, 0
-        self._hand_out(zip((receipt for receipt, _ in group), outcomes, strict=True))
+        self._hand_out(zip(group, outcomes, strict=True))
 
-    def _hand_out(self, outcomes: Iterator[tuple[Receipt[Any], Any]]) -> None:
+    def _hand_out(self, settled: Iterator[tuple[_Entry, Any]]) -> None:
         """Tell whoever waits, each as if it were a callback of its own; then go on."""
-        for receipt, outcome in outcomes:
+        for (receipt, _), outcome in settled:
             try:
                 receipt.settle(outcome)
             except Exception as error:  # noqa: BLE001 - told to the loop, as it would tell of its own callbacks
                 facts = {"message": "Exception in what follows a commit", "exception": error}
                 self._loop.call_exception_handler(facts)
             except BaseException:  # the process is to end; the others hear of their commit if the loop runs on
-                self._loop.call_soon(self._hand_out, outcomes, context=self._context)
+                self._loop.call_soon(self._hand_out, settled, context=self._context)
                 raise
         self._go_on()
 
