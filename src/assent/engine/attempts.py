@@ -17,9 +17,9 @@ from assent.engine.ops import Effect, Note, StepOp
 from assent.engine.replay import History
 from assent.engine.steps import NOT_DONE, StepScope, step_scope
 from assent.engine.texts import Blobs, fit, redacted, withheld
-from assent.engine.writing import Action, Desk, Pen
+from assent.engine.writing import Desk, Pen
 from assent.errors import CodecError, OutcomeUnknown, PermitRefused, StepFailed, StepTimeout
-from assent.store import Event, Settlement
+from assent.store import Commit, Event, Permit, Settlement
 
 # An attempt that is at work for so many seconds is worth an event of its own.
 LONG = 1.0
@@ -72,7 +72,7 @@ class Attempts:
         if op.spec.once or op.permit is not None or op.notes:
             self._intend(op, arguments)
         elif self._pen.is_ahead:
-            self._pen.write([], partial(self._perform, op, arguments))
+            self._pen.write(self._pen.commit(), partial(self._perform, op, arguments))
         else:
             self._perform(op, arguments)
 
@@ -118,17 +118,12 @@ class Attempts:
 
     def _intend(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
         now, blobs = self._pen.now(), Blobs()
-        events = self._pen.events_of(op.index, op.notes, now)
         shown = fit(op.shown, blobs)
-        events.append(Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, now, shown))
+        intent = Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, now, shown)
         op.shown = ""
-        self._pen.write(
-            events,
-            partial(self._perform, op, arguments),
-            refused=partial(self._refuse, op),
-            permit=op.permit,
-            blobs=blobs,
-        )
+        commit = self._pen.commit(*self._pen.events_of(op.index, op.notes, now), intent)
+        commit.permit, commit.blobs = op.permit, blobs
+        self._pen.write(commit, partial(self._perform, op, arguments), partial(self._refuse, op))
 
     def _refuse(self, op: StepOp, error: PermitRefused) -> None:
         _, told = self._told(op, error)
@@ -216,16 +211,16 @@ class Attempts:
 
     def tell_progress(self) -> None:
         """Journal the start of attempts that take long. Of a short one only the outcome is written."""
-        now, blobs = self._pen.now(), Blobs()
-        events = []
+        now, blobs, commit = self._pen.now(), Blobs(), self._pen.commit()
         for op in (self._live.steps[index] for index in self.running if index in self._live.steps):
             if op.shown and op.started_at is not None and now - op.started_at >= LONG:
                 shown, op.shown = fit(op.shown, blobs), ""
-                events.append(
+                commit.events.append(
                     Event(self._pen.id, "step.started", now, op.index, op.name, op.attempt, op.started_at, shown)
                 )
-        if events:
-            self._pen.write(events, blobs=blobs)
+        if commit.events:
+            commit.blobs = blobs
+            self._pen.write(commit)
 
     # Recording.
 
@@ -239,13 +234,17 @@ class Attempts:
             return
         if sealed:
             self.has_sealed = True
-        now = self._pen.now()
-        settle = partial(self._live.settle, op.index, now, value)
-        settlement = _settlement(op, "done", scope.amounts if scope else {}) if op.spec.settles else None
+        commit = self._recorded(op, "step.completed", text, notes)
+        commit.sealed = sealed
+        if op.spec.settles and op.permit is not None:
+            commit.settlement = _settlement(op.permit, "done", scope.amounts if scope else {})
+        settle = partial(self._live.settle, op.index, commit.events[-1].at, value)
         # Not what people have said, which is dealt with while workflow code is seen to.
-        may_lead = op.spec.is_inner and scope is not None and not (sealed or settlement)
-        parts: dict[str, Any] = {"sealed": sealed, "settlement": settlement}
-        self._record(op, now, "step.completed", text, notes, settle, may_lead=may_lead, **parts)
+        may_lead = op.spec.is_inner and scope is not None and not (sealed or commit.settlement or commit.blobs)
+        if may_lead and not self._pen.in_flight:
+            self._pen.lead(commit, settle)
+        else:
+            self._pen.complete(commit, settle)
 
     def _kept(self, op: StepOp, result: Any) -> tuple[str, Any, Sequence[tuple[int, str]]]:
         """A result as the journal keeps it, as workflow code sees it, and what is sealed of it."""
@@ -262,11 +261,11 @@ class Attempts:
         """It failed; without a `scope` before anything was done in this attempt."""
         text, error = self._told(op, error)
         kind = "step.retried" if op.spec.repeats(op.attempt, error) else "step.failed"
-        now, notes = self._pen.now(), scope.notes if scope else ()
-        touched = op.touched or (scope is not None and scope.touched)
-        settlement = None if kind == "step.retried" else _settlement(op, "failed" if touched else "undone")
-        settle = partial(self._live.settle, op.index, now, error=error)
-        self._record(op, now, kind, text, notes, settle, settlement=settlement)
+        commit = self._recorded(op, kind, text, scope.notes if scope else ())
+        if op.permit is not None and kind == "step.failed":
+            touched = op.touched or (scope is not None and scope.touched)
+            commit.settlement = _settlement(op.permit, "failed" if touched else "undone", {})
+        self._pen.complete(commit, partial(self._live.settle, op.index, commit.events[-1].at, error=error))
 
     def _told(self, op: StepOp, error: BaseException) -> tuple[str, BaseException]:
         text, error = live_failure(error, StepFailed)
@@ -275,27 +274,15 @@ class Attempts:
         shown = op.spec.redact_error(text, op.arguments)
         return shown, error if shown == text else decode_failure(shown, wrapper=StepFailed)
 
-    def _record(
-        self,
-        op: StepOp,
-        now: float,
-        kind: str,
-        text: str,
-        notes: Sequence[Note],
-        settle: Action,
-        *,
-        may_lead: bool = False,
-        **parts: Any,
-    ) -> None:
-        blobs = Blobs()
+    def _recorded(self, op: StepOp, kind: str, text: str, notes: Sequence[Note]) -> Commit:
+        """What is written of how an attempt ended."""
+        pen, now, blobs = self._pen, self._pen.now(), Blobs()
         shown = fit(op.shown, blobs) if op.shown else None
         text = fit(text, blobs)
-        event = Event(self._pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
-        events = [*self._pen.events_of(op.index, notes, now), event] if notes else [event]
-        if may_lead and not (self._pen.in_flight or blobs):
-            self._pen.lead(events, settle)
-        else:
-            self._pen.complete(events, settle, blobs=blobs, **parts)
+        event = Event(pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
+        commit = pen.commit(*pen.events_of(op.index, notes, now), event) if notes else pen.commit(event)
+        commit.blobs = blobs
+        return commit
 
     # Doubt.
 
@@ -399,9 +386,7 @@ def _is_cancelled_from_outside() -> bool:
 
 
 def _settlement(
-    op: StepOp, outcome: Literal["done", "failed", "undone"], amounts: Mapping[str, int] | None = None
+    permit: Permit, outcome: Literal["done", "failed", "undone"], amounts: Mapping[str, int]
 ) -> Settlement | None:
-    """What becomes of that on which the step drew; None if it drew on nothing."""
-    if op.permit is None or not op.permit.holds:
-        return None
-    return Settlement(permit_id=op.permit.id, outcome=outcome, amounts=amounts or {})
+    """What becomes of that on which a step drew; None if it drew on nothing."""
+    return Settlement(permit_id=permit.id, outcome=outcome, amounts=amounts) if permit.holds else None

@@ -164,7 +164,7 @@ class Drive:
             self._pen.note(kind, name=mark.name, text=mark.value)
             self._is_deciding = self._is_deciding or mark.is_decision
         if self._is_deciding:
-            self._pen.write([], partial(self._decided, live, then))
+            self._pen.write(self._pen.commit(), partial(self._decided, live, then))
         else:
             then()
 
@@ -252,7 +252,7 @@ class Drive:
             self._wake()
         for timer in due:
             event = Event(self.id, "timer.fired", now, timer.index)
-            self._pen.complete([event], partial(live.fire, timer.index, now))
+            self._pen.complete(self._pen.commit(event), partial(live.fire, timer.index, now))
         self._set_alarm(live)
 
     # Waiting.
@@ -295,7 +295,9 @@ class Drive:
         )
         if self._is_leaving:
             self._clear_alarm()
-        self._pen.write([event] if is_news else [], then, change=change, seen=self.seen)
+        commit = self._pen.commit(*[event] * is_news)
+        commit.change, commit.seen = change, self.seen
+        self._pen.write(commit, then)
 
     def _told(self, live: LiveExecution, due: float) -> None:
         if self._is_leaving:
@@ -324,15 +326,12 @@ class Drive:
         self._is_leaving = True
         self._clear_alarm()
         blobs = Blobs()
-        self._pen.write(
-            [ending.event(self.id, self._host.clock.now(), blobs)],
-            partial(self._finished, live, ending),
-            change=ending.change,
-            messages=ending.word(self.record),
-            blobs=blobs,
-            withdraws=self._has_approvals,
-            unseals=self._attempts.has_sealed or self._program.redact is not None,
-        )
+        commit = self._pen.commit(ending.event(self.id, self._pen.now(), blobs))
+        commit.change, commit.blobs = ending.change, blobs
+        commit.messages = ending.word(self.record)
+        commit.withdraws = self._has_approvals
+        commit.unseals = self._attempts.has_sealed or self._program.redact is not None
+        self._pen.write(commit, partial(self._finished, live, ending))
 
     def _finished(self, live: LiveExecution, ending: Ending) -> None:
         self._pen.close()

@@ -210,13 +210,14 @@ class LiveExecution:
         course = None if spec.retry is None else Course(spec.retry, self.loop.time, self._draw)
         op = self._open_step(spec if course is None else _limited(spec, course), arguments)
         op.permit, op.notes = permit, notes
-        if course is None:
-            return await self._outcome(op)
         while True:
             try:
-                return await self._outcome(op)
+                return await op.future
+            except asyncio.CancelledError:
+                await self._see_out(op)
+                raise
             except Exception as error:
-                if not spec.repeats(op.attempt, error):
+                if course is None or not spec.repeats(op.attempt, error):
                     raise
                 await self._go_on(op, course, error)
             op = self._open_again(op, _limited(spec, course))
@@ -249,13 +250,10 @@ class LiveExecution:
         self._opened.append(op)
         return op
 
-    async def _outcome(self, op: StepOp) -> Any:
-        try:
-            return await op.future
-        except asyncio.CancelledError:
-            if op.settled or self._discarded:
-                raise
-        # Whoever cancels a running step learns how it ended before going on, as in plain asyncio.
+    async def _see_out(self, op: StepOp) -> None:
+        """Cancel a step, and wait for how it ends: as in plain asyncio, whoever cancels it learns that first."""
+        if op.settled or self._discarded:
+            return
         op.cancelled = True
         self._cancelling.append(op)
         while not op.settled:
@@ -263,7 +261,6 @@ class LiveExecution:
             # Not even how it ended may hide that it was cancelled.
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await op.future
-        raise asyncio.CancelledError
 
     async def wait_signal(
         self, name: str, codec: Codec, *, notes: Sequence[Note] = (), approvals: Sequence[ApprovalRecord] = ()

@@ -222,8 +222,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def get_task_factory(self) -> None:
         return None
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = staticmethod(bool)  # False, without a frame of Python: every future and handle asks
 
     def is_running(self) -> bool:
         return True

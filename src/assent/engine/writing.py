@@ -118,48 +118,49 @@ class Pen:
 
     # Now.
 
-    def complete(self, events: list[Event], completion: Action, **parts: Any) -> None:
-        """Journal a completion, and hand it to workflow code when that is durable."""
-        self.write(events, partial(self._deliver, completion), **parts)
+    def commit(self, *events: Event) -> Commit:
+        """A commit with these events, to be filled in and written."""
+        return Commit(execution_id=self.id, events=[*events])
 
-    def lead(self, events: list[Event], completion: Action) -> None:
+    def complete(self, commit: Commit, completion: Action) -> None:
+        """Journal a completion, and hand it to workflow code when that is durable."""
+        self.write(commit, partial(self._deliver, completion))
+
+    def lead(self, commit: Commit, completion: Action) -> None:
         """Hand a completion over, and journal it with what it leads to. Not beside a commit that is under way."""
-        self._noted += events
+        self._noted += commit.events
         self.is_ahead = True
         self._deliver(completion)
 
     def tell(self) -> None:
         """Write what has been noted, and go on when that is durable."""
-        self.write([], self._go_on)
+        self.write(self.commit(), self._go_on)
 
     def flush(self) -> None:
         """Write what has been noted, if anything."""
         if self._noted or self._consumed or self.approvals:
-            self.write([])
+            self.write(self.commit())
 
     def write(
         self,
-        events: list[Event],
+        commit: Commit,
         then: Action | None = None,
-        *,
         refused: Callable[[PermitRefused], None] | None = None,
-        **parts: Any,
     ) -> None:
-        """Write a commit, then act. `parts` are fields of the commit; `refused`: what to do if its permit is."""
+        """Write a commit, with what has been noted, then act. `refused`: what to do if its permit is."""
         noted: Sequence[Event] = ()
         if self._noted:
             noted, self._noted = self._noted, []
-            events = [*noted, *events]
+            commit.events[:0] = noted
         if self._consumed:
-            parts["consumed"], self._consumed = self._consumed, []
+            commit.consumed, self._consumed = self._consumed, []
         if self.approvals:
             approvals, self.approvals = self.approvals, []
-            if not parts.get("withdraws"):  # an execution that ends asks nobody any more
-                parts["approvals"] = approvals
+            if not commit.withdraws:  # an execution that ends asks nobody any more
+                commit.approvals = approvals
         if self._goes_on:
             self._goes_on = False
-            parts.setdefault("change", Change(status=Status.RUNNING))
-        commit = Commit(execution_id=self.id, events=events, **parts)
+            commit.change = commit.change or Change(status=Status.RUNNING)
         self.in_flight += 1
         self.last_commit = self._desk.store.append(self._owner, commit)
         self.last_commit.then(partial(self._written, commit, noted, then, refused))

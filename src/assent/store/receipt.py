@@ -32,13 +32,14 @@ class Receipt(Generic[T]):
         if self._outcome is PENDING:
             self._told += (told,)
         else:
-            asyncio.get_running_loop().call_soon(told, _error_in(self._outcome))
+            error = self._outcome if isinstance(self._outcome, AssentError) else None
+            asyncio.get_running_loop().call_soon(told, error)
 
     def settle(self, outcome: T | AssentError) -> None:
         """For the store: the work is done with this outcome, or was refused."""
         self._outcome = outcome
         told, self._told = self._told, ()
-        error = _error_in(outcome)
+        error = outcome if isinstance(outcome, AssentError) else None
         for each in told:
             each(error)
 
@@ -50,7 +51,3 @@ class Receipt(Generic[T]):
         if isinstance(self._outcome, AssentError):
             raise self._outcome
         return self._outcome  # type: ignore[return-value]  # that of `settle`
-
-
-def _error_in(outcome: object) -> AssentError | None:
-    return outcome if isinstance(outcome, AssentError) else None
