@@ -329,7 +329,7 @@ class StoreSuite(
         asyncio.get_running_loop().set_exception_handler(lambda _, facts: complaints.append(facts["exception"]))
         first, second = (store.append(OWNER, commit(event(op=op))) for op in range(2))
         first.then(fail)
-        await second
+        await asyncio.gather(first, second)
         await store.append(OWNER, commit(event(op=2)))
         assert [type(each) for each in complaints] == [IndexError]
         assert [line.op for line in await store.journal("e1")] == [0, 1, 2]

@@ -173,10 +173,11 @@ class Question:
         self.arguments = signature_of(agent.function).bind(args, kwargs)
         self.last: AgentResult[Any] | None = None
 
-    async def value(self) -> Any:
+    def value(self) -> Coroutine[Any, Any, Any]:
         """What the function returns: the model's answer to its template, or what its body makes of it."""
-        if not self.agent.has_body:
-            return await self.answer()
+        return self._of_body() if self.agent.has_body else self.answer()
+
+    async def _of_body(self) -> Any:
         args, kwargs = signature_of(self.agent.function).spread(self.arguments)
         token = question.set(self)
         try:

@@ -24,9 +24,9 @@ from pydantic_core import to_jsonable_python
 
 from assent.agents.limits import StopReason
 from assent.agents.messages import RESPONSE, ModelResponse
-from assent.agents.notes import RunNotes, facts_of_request
+from assent.agents.notes import FACTS, RunNotes
 from assent.agents.translation import Question, response_of
-from assent.codec import Signature, codec_for, signature_of
+from assent.codec import Signature, codec_for
 from assent.engine import LiveExecution, StepSpec, current
 from assent.errors import UsageError
 from assent.governance import ambient_authority
@@ -73,7 +73,7 @@ class DurableAgent(WrapperAgent[D, R]):
         model = RecordedModel(infer_model(given), live, notes)
         toolsets = [RecordedToolset(each) for each in self.wrapped.toolsets]
         notes.begin(model.name, str(user_prompt or ""))
-        with notes.ending_if_it_fails(), self.wrapped.override(model=model, toolsets=toolsets, tools=[]):
+        with notes, self.wrapped.override(model=model, toolsets=toolsets, tools=[]):
             async with self.wrapped.iter(user_prompt, **options) as run:
                 yield run
         notes.end(StopReason.FINAL)
@@ -108,9 +108,7 @@ class RecordedModel(WrapperModel):
             answer = await self.wrapped.request(messages, model_settings, model_request_parameters)
             return response_of(answer, asked, self.wrapped.model_name)
 
-        step = StepSpec(
-            name=f"model {self.name}", perform=perform, signature=signature_of(facts_of_request), returns=RESPONSE
-        )
+        step = StepSpec(name=f"model {self.name}", perform=perform, signature=FACTS, returns=RESPONSE)
         return _restored(await self._live.run_step(step, self._notes.next_turn()))
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """The tool calls of one turn: side by side, each through the gate of policies, results in the order of the calls."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -12,7 +12,7 @@ from assent.agents.faults import raise_cancellation, told
 from assent.agents.hooks import Hooks, ToolUse
 from assent.agents.messages import RESPONSE, ModelResponse, ToolCall, ToolMessage, ToolSchema
 from assent.codec import codec_for, from_json, to_json
-from assent.engine import Step
+from assent.engine import Step, current
 from assent.errors import (
     CodecError,
     MissingKey,
@@ -23,7 +23,7 @@ from assent.errors import (
     StateNotCaptured,
     UsageError,
 )
-from assent.governance import Governed
+from assent.governance import Governed, ambient_authority
 from assent.governance.redaction import REDACTED
 from assent.governance.terms import Terms
 from assent.governance.veil import UNKNOWN, secrets_of, veiled, without
@@ -51,18 +51,38 @@ class Hand:
         once = tool.is_once or (isinstance(call, Step) and call.spec.once)
         self._governed = call if isinstance(call, Governed) else Governed(call, Terms(name=tool.name, once=once))
 
-    async def perform(self, arguments: Mapping[str, Any]) -> str:
-        """Call it, and tell the result as text."""
+    @property
+    def is_governed(self) -> bool:
+        """Whether it is so by itself, whatever the policies of the runtime."""
+        return self._governed is self._call
+
+    async def perform(self, arguments: Mapping[str, Any]) -> tuple[str, bool]:
+        """Call it. Its result as text, or what it failed with, and whether it has failed."""
+        try:
+            value = await self._called(arguments)
+            text = str.__str__(value) if isinstance(value, str) else self.tool.signature.returns.encode(value)
+        except _OURS:
+            raise
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a tool may fail in any way
+            raise_cancellation(error)
+            return told(error)[:LONGEST_RESULT], True
+        if len(text) > LONGEST_RESULT:
+            text = f"{text[:LONGEST_RESULT]} [cut: {len(text)} letters in all]"
+        return text, False
+
+    def _called(self, arguments: Mapping[str, Any]) -> Awaitable[Any]:
+        call, live = self._call, current()
+        if self._governed.policies:
+            call = self._governed
+        elif live is not None and isinstance(call, Step):
+            return live.run_step(call.spec, arguments)  # as the step itself would, after binding them once more
         args, kwargs = self.tool.signature.spread(arguments)
-        call = self._governed if self._governed.policies else self._call
-        value = await call(*args, **kwargs)
-        text = str.__str__(value) if isinstance(value, str) else self.tool.signature.returns.encode(value)
-        return text if len(text) <= LONGEST_RESULT else f"{text[:LONGEST_RESULT]} [cut: {len(text)} letters in all]"
+        return call(*args, **kwargs)
 
     def shown(self, arguments: str) -> tuple[str, frozenset[str]]:
         """The arguments of a call as people may read them, and what of them is secret."""
         governed = self._governed
-        if governed is not self._call and not governed.policies:
+        if not self.is_governed and not governed.policies:
             return arguments, frozenset()
         try:
             given = from_json(arguments or "{}")
@@ -87,6 +107,13 @@ class Hands:
                 raise UsageError(f"Two tools are called {hand.tool.name!r}. Give one of them another name.")
             self._hands[hand.tool.name] = hand
         self.schemas = tuple(hand.schema for hand in self._hands.values())
+        self._are_governed = any(hand.is_governed for hand in self._hands.values())
+
+    @property
+    def redact(self) -> Callable[[str, Any], str] | None:
+        """What hides secrets in the answers of a model; None where no policy holds for any tool."""
+        authority = ambient_authority.get()
+        return self.hush if self._are_governed or (authority is not None and authority.policies) else None
 
     def hush(self, text: str, response: Any) -> str:
         """The JSON of an answer, without what policies hide in the arguments of its calls."""
@@ -128,40 +155,29 @@ class Hands:
             known = ", ".join(self._hands) or "none"
             return _failure(call, f"there is no tool {call.name!r}; the tools are: {known}")
         try:
-            return await _performed(hand, call, hooks)
+            arguments = hand.tool.read(call.arguments)
+            if hooks.hooks:
+                return await _watched(hand, call, arguments, hooks)
         except CodecError as error:
             return _failure(call, told(error))
-
-
-async def _performed(hand: Hand, call: ToolCall, hooks: Hooks) -> ToolMessage:
-    arguments = hand.tool.read(call.arguments)
-    if not hooks.hooks:
-        text, failed = await _outcome(hand, arguments)
+        text, failed = await hand.perform(arguments)
         return ToolMessage(call.id, call.name, text, failed)
+
+
+async def _watched(hand: Hand, call: ToolCall, arguments: Mapping[str, Any], hooks: Hooks) -> ToolMessage:
+    """Perform a call, with what hooks have to say to it."""
     shown = ARGUMENTS.decode(hand.tool.signature.encode(arguments))
     before = await hooks.ask(
-        "before_tool", shown, ARGUMENTS, tool=call.name, shown=lambda found: (ToolUse(call.name, found),)
+        "before_tool", shown, ARGUMENTS, lambda found: (ToolUse(call.name, deepcopy(found)),), tool=call.name
     )
     if before.blocked is not None:
         return _failure(call, f"blocked: {before.blocked}")
-    arguments = hand.tool.read(ARGUMENTS.encode(before.value))
-    text, failed = await _outcome(hand, arguments)
+    text, failed = await hand.perform(hand.tool.read(ARGUMENTS.encode(before.value)))
     use = ToolUse(call.name, before.value, failed)
-    after = await hooks.ask("after_tool", text, TEXT, tool=call.name, shown=lambda found: (deepcopy(use), found))
+    after = await hooks.ask("after_tool", text, TEXT, lambda found: (deepcopy(use), found), tool=call.name)
     if after.blocked is not None:
         return _failure(call, f"its result is withheld: {after.blocked}")
     return ToolMessage(call.id, call.name, "\n".join([after.value, *before.suggestions, *after.suggestions]), failed)
-
-
-async def _outcome(hand: Hand, arguments: Mapping[str, Any]) -> tuple[str, bool]:
-    """What a call came to, and whether it failed."""
-    try:
-        return await hand.perform(arguments), False
-    except _OURS:
-        raise
-    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a tool may fail in any way
-        raise_cancellation(error)
-        return told(error)[:LONGEST_RESULT], True
 
 
 def _failure(call: ToolCall, text: str) -> ToolMessage:

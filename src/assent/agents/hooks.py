@@ -125,17 +125,20 @@ class Hooks:
         moment: Moment,
         value: T,
         codec: Codec,
+        shown: Callable[[T], Sequence[Any]],
         *,
         tool: str = "",
-        shown: Callable[[T], Sequence[Any]] | None = None,
     ) -> Heard[T]:
-        """Ask those of a moment; each sees what the one before it made of the value, as `shown` says."""
+        """Ask those of a moment; each sees what the one before it made of the value.
+
+        `shown` gives what a hook is called with: nothing of it may be shared that can be changed.
+        """
         hooks = [each for each in self.hooks if each.moment == moment and (not tool or fnmatchcase(tool, each.only))]
         if not hooks:
             return Heard(value)
 
         async def work() -> Answers:
-            return await _asked(hooks, value, codec, shown or _itself)
+            return await _asked(hooks, value, codec, shown)
 
         name = f"hook {moment} {tool}".rstrip()
         answers = await ground().recorded(name, work, Answers)
@@ -143,15 +146,11 @@ class Hooks:
         return Heard(found, answers.blocked, answers.suggestions)
 
 
-def _itself(value: Any) -> Sequence[Any]:
-    return (value,)
-
-
 async def _asked(hooks: Sequence[Hook], value: Any, codec: Codec, shown: Callable[[Any], Sequence[Any]]) -> Answers:
     answers = Answers()
     for hook in hooks:
         try:
-            result = await _answer(hook, shown(codec.decode(codec.encode(value))))
+            result = await _answer(hook, shown(value))
             if result.kind == "block":
                 return replace(answers, blocked=result.text or "a hook blocked it")
             if result.kind == "suggest":

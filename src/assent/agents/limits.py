@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
+from assent.agents.messages import Usage
 from assent.clock import Duration, seconds
 from assent.errors import UsageError
 
@@ -46,11 +47,11 @@ class Limits:
         if self.time is not None:
             object.__setattr__(self, "time", seconds(self.time))
 
-    def reached(self, turns: int, tokens: int, cost: Decimal) -> StopReason | None:
+    def reached(self, turns: int, usage: Usage, cost: Decimal) -> StopReason | None:
         """The limit that forbids another request, if one does."""
         if turns >= self.turns:
             return StopReason.TURN_LIMIT
-        if self.tokens is not None and tokens >= self.tokens:
+        if self.tokens is not None and usage.total_tokens >= self.tokens:
             return StopReason.TOKEN_LIMIT
         if self.cost is not None and cost >= Decimal(str(self.cost)):
             return StopReason.COST_LIMIT

@@ -5,9 +5,10 @@ loop comes back to the same place with the same messages, and nothing that has f
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from assent.agents.cache import Cache, CachedModel
@@ -27,12 +28,12 @@ from assent.agents.messages import (
     writable,
 )
 from assent.agents.models import Model
-from assent.agents.notes import RunNotes, facts_of_request
+from assent.agents.notes import FACTS, RunNotes
 from assent.agents.output import Output, OutputInvalid
 from assent.agents.recollection import Recollection
 from assent.agents.streaming import Audience
-from assent.codec import signature_of
-from assent.engine import StepSpec, current
+from assent.clock import seconds
+from assent.engine import LiveExecution, StepSpec
 from assent.errors import AgentStopped, ModelRateLimited, ModelUnavailable
 from assent.resilience import Retry
 
@@ -76,31 +77,48 @@ class AgentResult(Generic[T]):
     reason: str = ""  # more words on why it stopped
 
 
-@dataclass(slots=True)
+class Inquiry:
+    """What a run asks its model: one request at a time."""
+
+    request: ModelRequest  # the one that is to be asked now
+
+    def __init__(self, spec: AgentSpec) -> None:
+        model = chosen(spec.model, spec.name)
+        self.name = model.name
+        self._model = CachedModel(model, spec.cache) if spec.cache else model
+        self._audience = spec.audience
+
+    async def perform(self, _facts: Mapping[str, Any]) -> ModelResponse:
+        """Ask it, in an attempt of its own."""
+        response = await self._audience.ask(self._model, self.request)
+        message = writable(response.message)
+        return response if message is response.message else replace(response, message=message)
+
+
 class Run:
     """One run of an agent: what has been said, and what it has used up."""
 
-    spec: AgentSpec
-    session: str = ""
-    notes: RunNotes = field(init=False)
-    repairs: int = 0
-    usage: Usage = field(default_factory=Usage)
-    cost: Decimal = Decimal(0)
-    earlier: Sequence[Message] = ()
-    messages: list[Message] = field(default_factory=list)
-    suggestions: Sequence[Message] = ()  # of hooks, which the model has yet to be told
-    output: Any = None
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        self.notes = RunNotes(self.spec.name)
+    def __init__(self, spec: AgentSpec, session: str = "") -> None:
+        self.spec = spec
+        self.session = session
+        self.notes = RunNotes(spec.name)
+        self.inquiry = Inquiry(spec)
+        self.repairs = 0
+        self.usage = Usage()
+        self.cost = Decimal(0)
+        self.earlier: Sequence[Message] = ()
+        self.messages: list[Message] = []
+        self.suggestions: Sequence[Message] = ()  # of hooks, which the model has yet to be told
+        self.output: Any = None
+        self.reason = ""
+        self._attempt = _attempting(self.inquiry, spec, self.notes.live)
 
     async def result(self, prompt: str) -> AgentResult[Any]:
         """Run to the end, whatever that is. Raises what the model failed with."""
         self.messages.append(UserMessage(prompt))
-        self.notes.begin(chosen(self.spec.model, self.spec.name).name, prompt)
-        with self.notes.ending_if_it_fails():
-            stop = await self._in_time()
+        self.notes.begin(self.inquiry.name, prompt)
+        with self.notes:
+            stop = await self._talk()
         self.notes.end(stop, self.reason)
         return AgentResult(
             output=self.output,
@@ -112,34 +130,29 @@ class Run:
             reason=self.reason,
         )
 
-    async def _in_time(self) -> StopReason:
-        seconds: Any = self.spec.limits.time
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                return await self._remembering()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            return StopReason.TIME_LIMIT
+    def _talk(self) -> Coroutine[Any, Any, StopReason]:
+        """The conversation, in the memory and the time that the agent has."""
+        memory, time = self.spec.memory, self.spec.limits.time
+        talk = self._converse() if memory is None else self._remembering(memory)
+        return talk if time is None else _in_time(talk, seconds(time))
 
-    async def _remembering(self) -> StopReason:
-        memory, name = self.spec.memory, self.spec.name
-        if memory is None:
-            return await self._converse()
+    async def _remembering(self, memory: Recollection) -> StopReason:
+        name = self.spec.name
         self.earlier = await memory.before(name, self.session, self.messages[0].text)
         stop = await self._converse()
         await memory.after(name, self.session, self.messages)
         return stop
 
     async def _converse(self) -> StopReason:
-        limits, spec = self.spec.limits, self.spec
-        while (reached := limits.reached(self.notes.turns, self.usage.total_tokens, self.cost)) is None:
-            response = await self._ask()
+        limits, hands, hooks = self.spec.limits, self.spec.hands, self.spec.hooks
+        while (reached := limits.reached(self.notes.turns, self.usage, self.cost)) is None:
+            request = self._next_request()
+            response = await (self._ask_watched(request) if hooks.hooks else self._ask(request))
             if response is None:
                 return StopReason.BLOCKED
+            self.messages.append(response.message)
             if response.message.calls:
-                self.messages += await spec.hands.perform(response.message.calls, spec.hooks)
+                self.messages += await hands.perform(response.message.calls, hooks)
             elif not self.suggestions and (stop := self._understood(response)) is not None:
                 return stop
             self.messages += self.suggestions
@@ -171,25 +184,6 @@ class Run:
 
     # One model request.
 
-    async def _ask(self) -> ModelResponse | None:
-        """Ask the model, with what hooks have to say to it. None: they have blocked it."""
-        hooks = self.spec.hooks
-        if not hooks.hooks:
-            return self._heard(await self._request(self._next_request()))
-        before = await hooks.ask("before_model", self._next_request(), REQUEST)
-        if before.blocked is not None:
-            self.reason = before.blocked
-            return None
-        told = [UserMessage(text) for text in before.suggestions]
-        self.messages += told
-        request = replace(before.value, messages=(*before.value.messages, *told))
-        after = await hooks.ask("after_model", await self._request(request), RESPONSE)
-        if after.blocked is not None:
-            self.reason = after.blocked
-            return None
-        self.suggestions = [UserMessage(text) for text in after.suggestions]
-        return self._heard(after.value)
-
     def _next_request(self) -> ModelRequest:
         return ModelRequest(
             messages=(*self.earlier, *self.messages),
@@ -199,41 +193,66 @@ class Run:
             settings=self.spec.settings,
         )
 
-    async def _request(self, request: ModelRequest) -> ModelResponse:
+    async def _ask_watched(self, request: ModelRequest) -> ModelResponse | None:
+        """Ask the model, with what hooks have to say to it. None: they have blocked it."""
+        hooks = self.spec.hooks
+        before = await hooks.ask("before_model", request, REQUEST, lambda found: (_own_copy(found),))
+        if before.blocked is not None:
+            self.reason = before.blocked
+            return None
+        told = [UserMessage(text) for text in before.suggestions]
+        self.messages += told
+        request = replace(before.value, messages=(*before.value.messages, *told))
+        response = await self._ask(request)
+        after = await hooks.ask("after_model", response, RESPONSE, lambda found: (found,))  # it cannot be changed
+        if after.blocked is not None:
+            self.reason = after.blocked
+            return None
+        self.suggestions = [UserMessage(text) for text in after.suggestions]
+        return after.value
+
+    async def _ask(self, request: ModelRequest) -> ModelResponse:
         """One request, which is paid for whatever becomes of the answer."""
-        response = await self._recorded(request)
+        self.inquiry.request = request
+        response = await self._attempt(self.notes.next_turn())
         self.usage += response.usage
         self.cost += response.cost or 0
         return response
 
-    async def _recorded(self, request: ModelRequest) -> ModelResponse:
-        """One request, as a recorded step where there is a journal."""
-        facts = self.notes.next_turn()
-        live, model = current(), chosen(self.spec.model, self.spec.name)
-        cache = self.spec.cache
-        asked = CachedModel(model, cache) if cache else model
 
-        async def perform(_facts: Mapping[str, Any]) -> ModelResponse:
-            response = await self.spec.audience.ask(asked, request)
-            return replace(response, message=writable(response.message))
+def _own_copy(request: ModelRequest) -> ModelRequest:
+    """A request that shares nothing with this one but its messages, which cannot be changed."""
+    rest: ModelRequest = REQUEST.decode(REQUEST.encode(replace(request, messages=())))
+    return replace(rest, messages=request.messages)
 
-        if live is None:
-            return await self.spec.retry.call(perform, facts)
 
-        # Its arguments do not repeat the messages, which the steps before it have told.
-        step = StepSpec(
-            name=f"model {model.name}",
-            perform=perform,
-            signature=signature_of(facts_of_request),
-            returns=RESPONSE,
-            retry=self.spec.retry,
-            redact=self.spec.hands.hush,
-        )
-        return await live.run_step(step, facts)  # type: ignore[no-any-return]  # a ModelResponse
+async def _in_time(talk: Coroutine[Any, Any, StopReason], longest: float) -> StopReason:
+    limit = asyncio.timeout(longest)
+    try:
+        async with limit:
+            return await talk
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return StopReason.TIME_LIMIT
 
-    def _heard(self, response: ModelResponse) -> ModelResponse:
-        self.messages.append(response.message)
-        return response
+
+def _attempting(
+    inquiry: Inquiry, spec: AgentSpec, live: LiveExecution | None
+) -> Callable[[Mapping[str, Any]], Awaitable[ModelResponse]]:
+    """What performs the requests of a run, with their retries: recorded steps where there is a journal."""
+    if live is None:
+        return lambda facts: spec.retry.call(inquiry.perform, facts)
+    # Its arguments do not repeat the messages, which the steps before it have told.
+    step = StepSpec(
+        name=f"model {inquiry.name}",
+        perform=inquiry.perform,
+        signature=FACTS,
+        returns=RESPONSE,
+        retry=spec.retry,
+        redact=spec.hands.redact,
+    )
+    return partial(live.run_step, step)
 
 
 def output_of(result: AgentResult[Any], agent: str) -> Any:

@@ -52,9 +52,11 @@ class ToolMessage:
 
 def writable(message: AssistantMessage) -> AssistantMessage:
     """The message as it can be written down: models may break a letter in two, and no text of JSON holds the halves."""
-    texts = [part for call in message.calls for part in (call.id, call.name, call.arguments)]
+    texts = [message.text, message.raw or ""]
+    for call in message.calls:
+        texts += (call.id, call.name, call.arguments)
     try:
-        "".join((message.text, message.raw or "", *texts)).encode()
+        "".join(texts).encode()
     except UnicodeEncodeError:
         calls = [ToolCall(_mended(call.id), _mended(call.name), _mended(call.arguments)) for call in message.calls]
         return AssistantMessage(_mended(message.text), tuple(calls))

@@ -1,13 +1,13 @@
 """What the journal is told of a run beside its steps: that it began, with what, and how it ended."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from assent.agents.faults import told
 from assent.agents.limits import StopReason
+from assent.codec import signature_of
 from assent.engine import LiveExecution, current
 from assent.errors import ModelError
 
@@ -17,7 +17,7 @@ SHOWN: Final = 200
 
 @dataclass(slots=True)
 class RunNotes:
-    """The notes of one run; none where there is no journal."""
+    """The notes of one run; none where there is no journal. What raises within it is noted as the run's end."""
 
     agent: str
     live: LiveExecution | None = field(default_factory=current)
@@ -39,22 +39,24 @@ class RunNotes:
         """It has ended."""
         self._note("agent.ended", stop=stop.value, turns=self.turns, **({"error": why} if why else {}))
 
-    @contextmanager
-    def ending_if_it_fails(self) -> Iterator[None]:
-        """Note how it ended when what is done in here raises."""
-        try:
-            yield
-        except asyncio.CancelledError:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
             self.end(StopReason.CANCELLED)
-            raise
-        except Exception as error:
+        elif isinstance(error, Exception):
             self.end(StopReason.MODEL_FAILED if isinstance(error, ModelError) else StopReason.FAILED, told(error))
-            raise
 
     def _note(self, name: str, **facts: Any) -> None:
         if self.live is not None:
             self.live.note(name, {"agent": self.agent, "run": self.number, **facts})
 
 
-def facts_of_request(agent: str, run: int, turn: int) -> None:
+def _facts_of_request(agent: str, run: int, turn: int) -> None:
     """What the journal says of a model request beside its answer."""
+
+
+FACTS: Final = signature_of(_facts_of_request)

@@ -39,7 +39,6 @@ class Prompt:
 
     def filled(self, arguments: Mapping[str, Any]) -> str:
         """The prompt for these arguments."""
-        self.refuse_nothing()
         try:
             return self._template.render({OBJECT if name == "self" else name: arguments[name] for name in arguments})
         except TemplateError as error:
@@ -47,6 +46,7 @@ class Prompt:
 
     @cached_property
     def _template(self) -> Template:
+        self.refuse_nothing()
         return environment().from_string(self._tree())
 
     def _tree(self) -> nodes.Template:

@@ -191,10 +191,11 @@ class Attempts:
         if isinstance(error, asyncio.CancelledError) and not op.cancelled and _is_cancelled_from_outside():
             # Somebody cancelled the task itself. If that is because the event loop ends, it is as in a crash, and the
             # loop is gone by then; else the step did it to itself.
-            asyncio.get_running_loop().call_later(LOOP_ENDS, self._ended, op, scope, error, None)
+            ended = self._desk.surrounded(self._ended, op, scope, error, None)
+            asyncio.get_running_loop().call_later(LOOP_ENDS, ended)
         elif op.spec.is_inner:
             # What it leads to may be done at once, and workflow code may not be entered from inside a task.
-            asyncio.get_running_loop().call_soon(self._ended, op, scope, error, result)
+            asyncio.get_running_loop().call_soon(self._desk.surrounded(self._ended, op, scope, error, result))
         else:
             self._ended(op, scope, error, result)
 

@@ -149,6 +149,9 @@ class Crew:
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
+    def surrounded(self, action: Callable[..., None], *args: Any) -> Callable[..., None]:
+        return partial(self._context.copy().run, action, *args)
+
     def ended(self, drive: Drive, ending: Ending) -> None:
         self._forget(drive)
         self._waiters.ended(drive.id, ending)
@@ -174,7 +177,8 @@ class Crew:
         drive.drop()
         log.error("%s", error)
         commit = set_aside(drive.record, error, self.clock.now(), said=drive.last_event, seen=drive.seen)
-        self.store.append(drive.owner, commit).then(partial(self._put_aside, drive, commit.events))
+        put_aside = self.surrounded(self._put_aside, drive, commit.events)
+        self.store.append(drive.owner, commit).then(put_aside)
         self._waiters.failed(drive.id, error)
 
     def _put_aside(self, drive: Drive, events: list[Event], error: AssentError | None) -> None:

@@ -73,7 +73,7 @@ class Hooks:
 
     def seen(self, events: Sequence[Event], followers: Sequence[Watcher] = ()) -> None:
         """Tell the watchers. One that fails is logged and disturbs nobody."""
-        for watcher in (*self.watchers, *followers):
+        for watcher in [*self.watchers, *followers] if self.watchers else followers:
             for event in events:
                 try:
                     watcher(event)

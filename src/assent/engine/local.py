@@ -12,6 +12,7 @@ from assent.engine.engine import News, Program
 from assent.engine.reading import read_execution, read_journal
 from assent.engine.starting import Birth, new_execution
 from assent.errors import (
+    AssentError,
     DuplicateWorkflow,
     ExecutionConflict,
     LeaseLost,
@@ -69,7 +70,7 @@ class LocalEngine(Crew):
             return birth.check_same_call(await self._leave_to_others(birth))
         given = None if program.captured else arguments
         birth = birth.owned_by(self.owner)
-        begin = partial(self._begin, program, given, attended, is_known=id is not None)
+        begin = partial(self._begin, program, given, attended, id is not None)
         try:
             return await self._create(birth, begin)
         except ExecutionConflict:
@@ -78,7 +79,7 @@ class LocalEngine(Crew):
                 await self._attend(stored)
             return stored
 
-    async def _create(self, birth: Birth, begin: Callable[[Birth], None]) -> ExecutionRecord:
+    async def _create(self, birth: Birth, begin: Callable[[Birth, AssentError | None], None]) -> ExecutionRecord:
         """Make an execution that is driven here."""
         try:
             await self._write(birth, begin)
@@ -88,10 +89,10 @@ class LocalEngine(Crew):
             await self._write(birth, begin)
         return birth.record
 
-    async def _write(self, birth: Birth, begin: Callable[[Birth], None]) -> None:
+    async def _write(self, birth: Birth, begin: Callable[[Birth, AssentError | None], None]) -> None:
         """Make it and begin, also if whoever asks for it leaves meanwhile: nobody else would drive it."""
         written = self.store.append(self.owner, birth.commit([birth.started]))
-        written.then(lambda error: begin(birth) if error is None else None)
+        written.then(self.surrounded(begin, birth))
         try:
             await written
         except asyncio.CancelledError:
@@ -111,9 +112,17 @@ class LocalEngine(Crew):
         return stored
 
     def _begin(
-        self, program: Program, given: Mapping[str, Any] | None, attended: bool, birth: Birth, *, is_known: bool
+        self,
+        program: Program,
+        given: Mapping[str, Any] | None,
+        attended: bool,
+        is_known: bool,
+        birth: Birth,
+        error: AssentError | None,
     ) -> None:
         """Drive an execution that was just made. Only who knows its id can have written to it already."""
+        if error is not None:
+            return
         self.hooks.seen([birth.started])
         record = birth.record
         if record.owner != self.owner:
@@ -124,7 +133,7 @@ class LocalEngine(Crew):
         if is_known:
             self._background(self._begin_with_letters(drive, birth, given))
         else:
-            self._context.copy().run(drive.begin, [birth.started], (), given)
+            drive.begin([birth.started], (), given)
 
     async def _begin_with_letters(self, drive: Drive, birth: Birth, given: Mapping[str, Any] | None) -> None:
         try:

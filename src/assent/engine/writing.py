@@ -31,8 +31,12 @@ class Desk(Protocol):
     @property
     def check_replay(self) -> bool: ...
 
+    def surrounded(self, action: Callable[..., None], *args: Any) -> Callable[..., None]:
+        """The action in a copy of the context in which the engine was opened, where all is done for executions."""
+        ...
+
     def spawn(self, work: Any) -> asyncio.Task[Any]:
-        """Start a task that does not inherit the context of whoever happens to be running."""
+        """Start a task in such a context, and not in that of whoever happens to be running."""
         ...
 
     def holds_lease(self) -> bool:
@@ -163,7 +167,7 @@ class Pen:
             commit.change = commit.change or Change(status=Status.RUNNING)
         self.in_flight += 1
         self.last_commit = self._desk.store.append(self._owner, commit)
-        self.last_commit.then(partial(self._written, commit, noted, then, refused))
+        self.last_commit.then(self._desk.surrounded(self._written, commit, noted, then, refused))
 
     def _written(
         self,

@@ -36,12 +36,15 @@ class Receipt(Generic[T]):
             asyncio.get_running_loop().call_soon(told, error)
 
     def settle(self, outcome: T | AssentError) -> None:
-        """For the store: the work is done with this outcome, or was refused."""
+        """For the store: the work is done with this outcome, or was refused.
+
+        Where one who is told raises, so does this; called again it goes on with the next.
+        """
         self._outcome = outcome
-        told, self._told = self._told, ()
         error = outcome if isinstance(outcome, AssentError) else None
-        for each in told:
-            each(error)
+        while self._told:
+            told, self._told = self._told[0], self._told[1:]
+            told(error)
 
     def __await__(self) -> Generator[Any, None, T]:
         if self._outcome is PENDING:

@@ -255,7 +255,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - told to the loop, as it would tell of its own callbacks
                 facts = {"message": "Exception in what follows a commit", "exception": error}
                 self._loop.call_exception_handler(facts)
+                self._loop.call_soon(receipt.settle, outcome, context=self._context)
             except BaseException:  # the process is to end; the others hear of their commit if the loop runs on
+                self._loop.call_soon(receipt.settle, outcome, context=self._context)
                 self._loop.call_soon(self._hand_out, settled, context=self._context)
                 raise
         self._go_on()
