@@ -177,14 +177,14 @@ class Crew:
         drive.drop()
         log.error("%s", error)
         commit = set_aside(drive.record, error, self.clock.now(), said=drive.last_event, seen=drive.seen)
-        put_aside = self.surrounded(self._put_aside, drive, commit.events)
+        put_aside = self.surrounded(self._put_aside, drive, commit.events, error)
         self.store.append(drive.owner, commit).then(put_aside)
-        self._waiters.failed(drive.id, error)
 
-    def _put_aside(self, drive: Drive, events: list[Event], error: AssentError | None) -> None:
+    def _put_aside(self, drive: Drive, events: list[Event], reason: Exception, error: AssentError | None) -> None:
         if error is not None:
             self.broken(drive, error)
             return
+        self._waiters.failed(drive.id, reason)
         self.hooks.seen(events, drive.followers)
         self._lookout.nudge()
 
