@@ -55,6 +55,7 @@ class LocalEngine(Crew):
     ) -> ExecutionRecord:
         self.register(program)
         requester = requester if requester is not None else self._requester()
+        is_ours = attended or not program.captured or self.has_room
         # What may be stored of the arguments is for this engine to say, whoever calls.
         birth = self._context.copy().run(
             new_execution,
@@ -65,11 +66,11 @@ class LocalEngine(Crew):
             parent_id=parent_id,
             requester=requester,
             traceparent=self.hooks.origin(),
+            owner=self.owner if is_ours else None,
         )
-        if not (attended or not program.captured or self.has_room):
+        if not is_ours:
             return birth.check_same_call(await self._leave_to_others(birth))
         given = None if program.captured else arguments
-        birth = birth.owned_by(self.owner)
         begin = partial(self._begin, program, given, attended, id is not None)
         try:
             return await self._create(birth, begin)

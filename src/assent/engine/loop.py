@@ -144,13 +144,19 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def discard(self) -> None:
         """End all tasks where they stand. From now on none is created."""
         self._discarded = True
+        if self.open_tasks():
+            self._end_tasks()
+        # Cycles through the loop would keep all of it until the collector comes by, which costs more than running.
+        self._ready.clear()
+        self._tasks.clear()
+        self.execution = None
+        self._open_timer = self._close_timer = _unheard
+
+    def _end_tasks(self) -> None:
         with self._running(), _uncollected():
             stubborn = [task.number for task in self.open_tasks() if not _ended(self, task)]
-            # Cycles through the loop would keep all of it until the collector comes by, which costs more than running.
             self._ready.clear()
             self._tasks.clear()
-            self.execution = None
-            self._open_timer = self._close_timer = _unheard
         if stubborn:
             _collect_quietly()
 

@@ -20,12 +20,7 @@ class Birth:
     arguments: str
     blobs: Blobs
     sealed: Sequence[tuple[int, str]]
-
-    @property
-    def started(self) -> Event:
-        """The first event of its journal."""
-        record = self.record
-        return Event(record.id, "execution.started", record.created_at, name=record.name, arguments=record.arguments)
+    started: Event  # the first event of its journal
 
     def commit(self, events: list[Event]) -> Commit:
         return Commit(
@@ -33,8 +28,8 @@ class Birth:
         )
 
     def owned_by(self, owner: str) -> "Birth":
-        """The same execution, at work from the beginning."""
-        return replace(self, record=replace(self.record, status=Status.RUNNING, owner=owner, wake_at=None))
+        """The same execution, at work for another owner."""
+        return replace(self, record=replace(self.record, owner=owner))
 
     def check_same_call(self, stored: ExecutionRecord) -> ExecutionRecord:
         """The stored execution, if it is the same call. Raises ExecutionConflict."""
@@ -57,8 +52,12 @@ def new_execution(
     parent_id: str | None,
     requester: str | None,
     traceparent: str | None = None,
+    owner: str | None = None,
 ) -> Birth:
-    """The record of a new execution. Raises CodecError for arguments that cannot come back as they are."""
+    """The record of a new execution: at work if it has an owner, else left to whoever claims it.
+
+    Raises CodecError for arguments that cannot come back as they are.
+    """
     signature = program.signature
     sealed: Sequence[tuple[int, str]] = ()
     blobs = Blobs()
@@ -81,6 +80,9 @@ def new_execution(
         traceparent=traceparent,
         created_at=now,
         updated_at=now,
-        wake_at=0.0,
+        status=Status.RUNNING if owner else Status.PENDING,
+        owner=owner,
+        wake_at=None if owner else 0.0,
     )
-    return Birth(record=record, arguments=full, blobs=blobs, sealed=sealed)
+    started = Event(record.id, "execution.started", now, name=record.name, arguments=record.arguments)
+    return Birth(record=record, arguments=full, blobs=blobs, sealed=sealed, started=started)

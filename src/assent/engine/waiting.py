@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from assent.engine.ending import Ending
 from assent.engine.engine import News
+
+T = TypeVar("T")
 
 
 class Waiters:
@@ -24,23 +25,17 @@ class Waiters:
     def wants_result(self, execution_id: str) -> bool:
         return execution_id in self._for_result or execution_id in self._for_news
 
-    @contextmanager
-    def result_of(self, execution_id: str) -> Iterator[asyncio.Future[Any]]:
+    def result_of(self, execution_id: str) -> "_Waiting[Any]":
         """A future for the result; an exception of it is what the execution raised."""
-        with _kept(self._for_result, execution_id) as future:
-            yield future
+        return _Waiting(self._for_result, execution_id)
 
-    @contextmanager
-    def arrival_of(self, execution_id: str) -> Iterator[asyncio.Future[Any]]:
+    def arrival_of(self, execution_id: str) -> "_Waiting[None]":
         """A future for the moment at which the execution waits for something outside, or has ended."""
-        with _kept(self._for_arrival, execution_id) as future:
-            yield future
+        return _Waiting(self._for_arrival, execution_id)
 
-    @contextmanager
-    def news_of(self, execution_id: str) -> Iterator[asyncio.Future[News]]:
+    def news_of(self, execution_id: str) -> "_Waiting[News]":
         """A future for whichever of the two comes first."""
-        with _kept(self._for_news, execution_id) as future:
-            yield future
+        return _Waiting(self._for_news, execution_id)
 
     def arrived(self, execution_id: str, waits: str = "") -> None:
         """It waits for something outside; `waits` says for what, as JSON."""
@@ -70,19 +65,27 @@ class Waiters:
             self.failed(execution_id, error)
 
 
-@contextmanager
-def _kept(table: dict[str, list[asyncio.Future[Any]]], execution_id: str) -> Iterator[asyncio.Future[Any]]:
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    table.setdefault(execution_id, []).append(future)
-    try:
-        yield future
-    finally:
-        waiting = table[execution_id]
-        waiting.remove(future)
+class _Waiting(Generic[T]):
+    """A future in one of the tables, for as long as somebody waits for it."""
+
+    __slots__ = ("_execution_id", "_future", "_table")
+
+    def __init__(self, table: dict[str, list[asyncio.Future[T]]], execution_id: str) -> None:
+        self._table = table
+        self._execution_id = execution_id
+        self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def __enter__(self) -> asyncio.Future[T]:
+        self._table.setdefault(self._execution_id, []).append(self._future)
+        return self._future
+
+    def __exit__(self, *_exc: object) -> None:
+        waiting = self._table[self._execution_id]
+        waiting.remove(self._future)
         if not waiting:
-            del table[execution_id]
-        if future.done() and not future.cancelled():
-            future.exception()  # seen, even if whoever waited has gone
+            del self._table[self._execution_id]
+        if self._future.done() and not self._future.cancelled():
+            self._future.exception()  # seen, even if whoever waited has gone
 
 
 def _settle(futures: Any, settle: Callable[[asyncio.Future[Any]], None]) -> None:
