@@ -319,6 +319,7 @@ class Odd(BaseModel):
     [
         ('{"a":1}', {"a": 1}, '{"a":1}'),
         ('{"token":1}', {"token": 1}, '{"token":"[redacted]"}'),
+        ('{"1":"a"}', {1: "a"}, '{"1":"a"}'),
         ('{"a":{"b":[{"PIN":1}]}}', {"a": {"b": [{"PIN": 1}]}}, '{"a":{"b":[{"PIN":"[redacted]"}]}}'),
         ('["x","y"]', Named("x", "y"), '["x","[redacted]"]'),
         ('[["cookie","x"],["a","b"]]', [("cookie", "x"), ("a", "b")], '[["cookie","[redacted]"],["a","b"]]'),

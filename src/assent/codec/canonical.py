@@ -8,7 +8,7 @@ Only numbers are left to the library: it writes everything else in pure Python, 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import repeat
 from json.encoder import encode_basestring
 from typing import Any
@@ -29,7 +29,7 @@ def canonical_text(value: Any, written: Any) -> str:
     """
     match written:
         case str():
-            is_number = isinstance(value, float) and not math.isfinite(value)
+            is_number = value is not written and isinstance(value, float) and not math.isfinite(value)
             return f'{{"$float":"{value!r}"}}' if is_number else encode_basestring(written)
         case None:
             return "null"
@@ -46,7 +46,7 @@ def canonical_text(value: Any, written: Any) -> str:
 
 
 def _inside(value: Any) -> Any:
-    return value.root if isinstance(value, RootModel) else value
+    return value.root if shape_of(value) is Shape.MODEL and isinstance(value, RootModel) else value
 
 
 def _members(value: Any, written: list[Any]) -> list[str]:
@@ -59,13 +59,15 @@ def _members(value: Any, written: list[Any]) -> list[str]:
 
 def _pairs(value: Any, written: dict[str, Any]) -> list[str]:
     parts = _parts(value, written)
-    names = {f"${key}" if key.startswith("$") else key: key for key in written}
-    # RFC 8785 sorts by UTF-16 units, which differs from the order of the characters only beyond ASCII.
-    order = sorted(names) if all(map(str.isascii, names)) else sorted(names, key=lambda name: name.encode("utf-16-be"))
-    return [
-        f"{encode_basestring(name)}:{canonical_text(parts.get(key), written[key])}"
-        for name, key in zip(order, map(names.__getitem__, order), strict=True)
-    ]
+    return [f"{label}{canonical_text(parts.get(key), written[key])}" for key, label in labelled(written)]
+
+
+def labelled(keys: Collection[str]) -> list[tuple[str, str]]:
+    """The keys of an object in their canonical order, each with what stands before its value."""
+    # RFC 8785 sorts by UTF-16 units, which differs from the order of the characters only beyond ASCII. The `$` in front
+    # of another changes no place.
+    order = sorted(keys) if "".join(keys).isascii() else sorted(keys, key=lambda key: key.encode("utf-16-be"))
+    return [(key, f"{encode_basestring(f'${key}' if key.startswith('$') else key)}:") for key in order]
 
 
 def _parts(value: Any, written: dict[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ import typing_extensions
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
+from assent.codec.canonical import canonical_text, labelled
 from assent.codec.text import digest, to_json
 from assent.codec.values import LONGEST_NUMBER, Codec, scalars_of
 from assent.errors import CodecError
@@ -43,6 +44,7 @@ class Signature:
         self._in_order = tuple(each.name for each in parameters if each.kind in _IN_ORDER)
         self._by_name = frozenset(each.name for each in parameters if each.kind in _BY_NAME)
         self._is_plain = self._by_name == self._known
+        self._is_positional = len(self._in_order) == len(self._names)
         of_kind = {each.kind: each.name for each in parameters}
         self._rest, self._options = of_kind.get(Parameter.VAR_POSITIONAL), of_kind.get(Parameter.VAR_KEYWORD)
         self._defaults = {each.name: each.default for each in parameters if each.default is not Parameter.empty}
@@ -68,9 +70,9 @@ class Signature:
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter name. Raises the TypeError that the call itself would raise."""
         names, in_order = self._names, self._in_order
+        if self._is_positional and not kwargs and len(args) == len(names):
+            return dict(zip(names, args, strict=True))
         if self._is_plain and len(args) <= len(in_order):
-            if not kwargs and len(args) == len(names):
-                return dict(zip(names, args, strict=True))
             given = {**dict(zip(in_order, args, strict=False)), **kwargs}
             merged = {**self._defaults, **given}
             if len(given) == len(args) + len(kwargs) and merged.keys() == self._known:
@@ -105,8 +107,8 @@ class Signature:
 
     def spread(self, bound: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The call that `bound` stands for, as positional and keyword arguments."""
-        if len(self._in_order) == len(self._names):
-            return tuple([bound[name] for name in self._names]), {}
+        if self._is_positional:
+            return tuple(map(bound.__getitem__, self._names)), {}
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for name, parameter in self._signature.parameters.items():
@@ -139,7 +141,7 @@ class Signature:
     def live(self, bound: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """The JSON of bound arguments and a fresh copy read from it: what the function would see after a crash."""
         bound = dict(bound)
-        if all(type(bound[name]) in kinds for name, kinds in self._scalars.items()):
+        if self._are_sure(bound):
             text = self._codec.encode(bound)
             if len(text) < LONGEST_NUMBER:
                 return text, bound
@@ -147,7 +149,21 @@ class Signature:
 
     def canonical(self, bound: Mapping[str, Any]) -> bytes:
         """RFC 8785 JSON of bound arguments, equal for equal arguments."""
-        return self._codec.canonical_copy(self.live(bound)[1])
+        return (self._are_sure(bound) and self._as_they_are(bound)) or self._codec.canonical(dict(bound))
+
+    def _as_they_are(self, bound: Mapping[str, Any]) -> bytes | None:
+        """The canonical form of scalars, which look in JSON as they are; None if JSON cannot surely hold them."""
+        try:
+            pairs = [f"{label}{canonical_text(bound[name], bound[name])}" for name, label in self._labels]
+            found = b"{%b}" % ",".join(pairs).encode()
+        except ValueError:  # half a character, or a number of too many digits
+            return None
+        return found if len(found) < LONGEST_NUMBER else None
+
+    def _are_sure(self, bound: Mapping[str, Any]) -> bool:
+        """Whether they surely come back as they are, unless they are too long."""
+        unsure = [name for name, kinds in self._scalars.items() if type(bound[name]) not in kinds]
+        return not unsure
 
     def digest(self, bound: Mapping[str, Any]) -> str:
         """The digest of the canonical form."""
@@ -182,6 +198,10 @@ class Signature:
     def _codec(self) -> Codec:
         arguments = TypedDict("Arguments", self._annotations)  # type: ignore[misc]  # made at run time on purpose
         return Codec(arguments, f"the arguments of {self.name}()")
+
+    @cached_property
+    def _labels(self) -> list[tuple[str, str]]:
+        return labelled(self._names)
 
     @cached_property
     def _scalars(self) -> dict[str, frozenset[type]]:

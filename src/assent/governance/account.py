@@ -33,7 +33,7 @@ def type_of_event(decision: Decision) -> str:
 
 def facts_of(decision: Decision, redaction: Redaction) -> Mapping[str, Any]:
     """What a decision says beside its outcome, as JSON data without secrets."""
-    if isinstance(decision.facts, Record):
+    if type(decision.facts) is Record:
         return decision.facts.shown(redaction)
     facts = dict(decision.facts)
     if decision.reason:
@@ -66,7 +66,7 @@ def described(action: Action, redaction: Redaction) -> dict[str, Any]:
         "labels": sorted(action.labels),
         "risk": action.risk,
         "requester": _requester(action.requester),
-        "context": redaction.apply(action.context),
+        "context": redaction.apply(action.context) if action.context else {},
     }
 
 
@@ -93,13 +93,14 @@ def recorded(trace: Trace, redaction: Redaction, is_captured: bool) -> dict[str,
     if decision.requests:
         shown["asks"] = [{"approvers": one.electorate, "quorum": one.quorum} for one in decision.requests]
     # The facts of an audit have an event of their own.
-    if is_captured and not isinstance(decision.facts, Record):
-        facts = dict(facts_of_trace(trace, redaction))
+    if is_captured and type(decision.facts) is not Record and (facts := dict(facts_of_trace(trace, redaction))):
         reason = facts.pop("reason", "")
         facts = {name: value for name, value in facts.items() if name != "outcome"} if trace.is_shadow else facts
         shown |= {"reason": reason} if reason else {}
         shown |= {"facts": facts} if facts else {}
-    return shown if trace.took_us is None else {**shown, "took_us": trace.took_us}
+    if trace.took_us is not None:
+        shown["took_us"] = trace.took_us
+    return shown
 
 
 def _edition(one: object) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
 
-import rfc8785
-
 from assent.codec import codec_for, digest
+from assent.codec.canonical import canonical_text
 from assent.errors import UsageError
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -104,7 +103,7 @@ class Action:
     def digest(self) -> str:
         """SHA-256 over the canonical JSON (RFC 8785) of name and arguments; worked out once, when first asked for."""
         if not self._digest:
-            text = b'{"arguments":%b,"name":%b}' % (self.to_canonical(), rfc8785.dumps(self.name))
+            text = b'{"arguments":%b,"name":%b}' % (self.to_canonical(), _canonical_name(self.name))
             object.__setattr__(self, "_digest", digest(text))
         return self._digest
 
@@ -126,9 +125,14 @@ def _canonical(arguments: Mapping[str, Any]) -> bytes:
     """The arguments as canonical JSON, each typed by the class of its value, for want of annotations."""
     names = sorted(arguments, key=lambda name: name.encode("utf-16-be"))
     parts = (
-        b"%b:%b" % (rfc8785.dumps(name), codec_for(type(arguments[name])).canonical(arguments[name])) for name in names
+        b"%b:%b" % (_canonical_name(name), codec_for(type(arguments[name])).canonical(arguments[name]))
+        for name in names
     )
     return b"{%b}" % b",".join(parts)
+
+
+def _canonical_name(name: str) -> bytes:
+    return canonical_text(name, name).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ class AuditPolicy(Policy):
         who = None if requester is None else {"id": requester.id, "roles": sorted(requester.roles)}
         record = {
             "action": action.name,
-            "phase": facts.phase.value,
+            "phase": str(facts.phase),
             "at": facts.now,
             "execution_id": action.execution_id,
             "tags": list(self.tags),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assent.clock import Clock
@@ -21,18 +21,17 @@ class Authority:
     environment: Mapping[str, Any] = field(default_factory=nothing)
     poll_url: str = ""  # a template with {execution_id}
     channels: tuple[str, ...] = ()  # names of those through which people are told of approvals
+    _before: Facts = field(init=False, repr=False, compare=False)
+    _after: Facts = field(init=False, repr=False, compare=False)
 
-    def facts(self, phase: Phase = Phase.BEFORE, outcome: Outcome | None = None, **more: Any) -> Facts:
-        """What policies may know now."""
-        return Facts(
-            now=self.clock.now(),
-            phase=phase,
-            outcome=outcome,
-            admit=self.admit,
-            spent=self.spent,
-            environment=self.environment,
-            **more,
-        )
+    def __post_init__(self) -> None:
+        before = Facts(now=0.0, admit=self.admit, spent=self.spent, environment=self.environment)
+        object.__setattr__(self, "_before", before)
+        object.__setattr__(self, "_after", replace(before, phase=Phase.AFTER))
+
+    def facts(self, outcome: Outcome | None = None) -> Facts:
+        """What policies may know now: before the effect, or after it of its outcome."""
+        return (self._before if outcome is None else self._after).at(self.clock.now(), outcome)
 
     async def admit(self, key: str, rate: float, burst: int) -> float:
         """Take a token from a bucket that all processes on this store share."""

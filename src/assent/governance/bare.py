@@ -5,7 +5,7 @@ from typing import Any
 from assent.clock import SystemClock
 from assent.errors import PolicyDenied, RuntimeRequired
 from assent.governance.action import Action, Outcome, current_principal
-from assent.governance.evaluating import Asking, Order, order_of
+from assent.governance.evaluating import Asking, Order
 from assent.governance.policy import Facts, Phase
 from assent.governance.rate_limit import Buckets
 from assent.governance.ruling import Ruling
@@ -39,7 +39,7 @@ class Bare:
         try:
             value = await subject.perform(*args, **kwargs)
         except Exception as error:
-            await self._look_back(order_of(rules.audits), rules, action, Outcome(error=error))
+            await self._look_back(rules.order_of_audits, rules, action, Outcome(error=error))
             await run_post(terms, action, Outcome(error=error))
             raise
         if rules.after:

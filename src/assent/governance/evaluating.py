@@ -27,6 +27,7 @@ async def evaluate_all(
     redaction: Redaction | None = None,
     preview: MakePreview | None = None,
     hush: Hush = as_it_is,
+    order: "Order | None" = None,
     timed: bool = False,
 ) -> Ruling:
     """Ask every policy that applies now; never raises for what a policy does.
@@ -34,10 +35,11 @@ async def evaluate_all(
     All are asked even after a denial, so that the record is complete, except those that use something up: they come
     last and only while nothing has denied. Policies in shadow mode come after all others and change nothing.
 
-    `redaction` saves working out `redaction_of(policies)` again. The preview is made once, if people are to be asked;
-    `hush` takes the secrets of the arguments out of it. With `timed` the trail says how long each policy took.
+    `redaction` and `order` save working out `redaction_of(policies)` and `order_of(policies)` again. The preview is
+    made once, if people are to be asked; `hush` takes the secrets of the arguments out of it. With `timed` the trail
+    says how long each policy took.
     """
-    asking = Asking(policies, action, facts, redaction, timed=timed)
+    asking = Asking(policies, action, facts, redaction, order=order, timed=timed)
     await asking.ask(preview and (lambda: preview_of(preview, action, redaction or redaction_of(policies), hush)))
     return asking.ruling()
 
@@ -73,8 +75,8 @@ class Asking:
         "_aside",
         "_handed",
         "_order",
-        "_timed",
-        "_took",
+        "_since",
+        "_watch",
         "action",
         "denied",
         "facts",
@@ -105,8 +107,8 @@ class Asking:
         self.preview: Mapping[str, Any] = facts.preview
         self._order = order or order_of(policies)
         self._handed: list[Policy] = []
-        self._timed = timed
-        self._took: Callable[[], int] | None = None
+        self._watch = stopwatch() if timed else None
+        self._since = 0  # when the question that is open was put, by the watch
         self._aside: Sequence[tuple[Policy, Decision, int | None]] = ()
 
     async def ask(self, show: Show | None = None) -> None:
@@ -139,21 +141,23 @@ class Asking:
 
     def ruling(self) -> Ruling:
         """What they say together."""
-        decisions = tuple([decision for _, decision, _ in self.trail])
-        trail = (*(Trace(*said) for said in self.trail), *(Trace(*said, is_shadow=True) for said in self._aside))
-        return Ruling(self.action, decisions, tuple(self.policies), self.redaction, trail, self.preview)
+        trail = [Trace(*said) for said in self.trail]
+        decisions = tuple([trace.decision for trace in trail])
+        if self._aside:
+            trail += [Trace(*said, is_shadow=True) for said in self._aside]
+        return Ruling(self.action, decisions, tuple(self.policies), self.redaction, tuple(trail), self.preview)
 
     def begin(self, one: Policy) -> Awaitable[Any] | None:
         """Ask a policy. What is returned is still to be awaited, with `finish`."""
-        if self._timed:
-            self._took = stopwatch()
+        if self._watch is not None:
+            self._since = self._watch()
         try:
             if not one.applies(self.facts):
                 return None
             answer = one.evaluate(self.action, self.facts)
             if answer is one.allowed:
-                self.trail.append((one, one.allowed, self._took and self._took()))
-            elif not isinstance(answer, Decision) and inspect.isawaitable(answer):
+                self.trail.append((one, one.allowed, self._watch and self._watch() - self._since))
+            elif type(answer) is not Decision and inspect.isawaitable(answer):
                 return answer
             else:
                 self.add(one, self.settled(one, answer))
@@ -172,7 +176,7 @@ class Asking:
             self.add(one, _broken(one, error))
 
     def add(self, one: Policy, decision: Decision) -> None:
-        self.trail.append((one, decision, self._took and self._took()))
+        self.trail.append((one, decision, self._watch and self._watch() - self._since))
         if decision.outcome == "deny":
             self.denied = True
         elif decision.outcome == "ask" or decision.holds:
@@ -249,7 +253,8 @@ class Asking:
 
     async def _ask_aside(self, shadows: list[Policy]) -> None:
         """Ask policies in shadow mode, each with things of its own to look at and to count in."""
-        aside = Asking(self.policies, _copied(self.action), _aside(self.facts), self.redaction, timed=self._timed)
+        timed = self._watch is not None
+        aside = Asking(self.policies, _copied(self.action), _aside(self.facts), self.redaction, timed=timed)
         for one in shadows:  # which may grow meanwhile
             if not (self.denied and one.consumes):
                 await aside._ask_patiently(one)
@@ -314,16 +319,13 @@ OUTCOMES = frozenset({"allow", "deny", "warn", "ask"})
 
 
 # What most decisions end with: no requests, nothing to wait for, no cause, no holds, no preview, nobody to hand on to.
-NOTHING_MORE: Final = Decision("allow")[Decision._fields.index("requests") :]
+REST: Final = slice(Decision._fields.index("requests"), None)
+NOTHING_MORE: Final = Decision("allow")[REST]
 
 
 def _makes_sense(decision: Decision) -> bool:
     """Whether the record can be relied on: a question without requests, say, would be granted by nobody's consent."""
-    if (
-        decision.outcome == "allow"
-        and type(decision.facts) is Record
-        and decision[-len(NOTHING_MORE) :] == NOTHING_MORE
-    ):
+    if decision.outcome == "allow" and type(decision.facts) is Record and decision[REST] == NOTHING_MORE:
         return True
     facts: object = decision.facts  # user code need not keep to its types
     retry_after: object = decision.retry_after

@@ -13,6 +13,7 @@ from assent.governance.action import Action, Outcome
 from assent.governance.asking import Amended, Carried, Round, authority_of, refusal, requester_of
 from assent.governance.authority import Authority
 from assent.governance.editing import record_edit, refuse_edit
+from assent.governance.evaluating import Order, order_of
 from assent.governance.permits import (
     Evaluation,
     Warrant,
@@ -23,9 +24,8 @@ from assent.governance.permits import (
     review,
     revocation,
 )
-from assent.governance.policy import Policy
 from assent.governance.terms import PolicySet, Subject, awaited, run_post, run_pre
-from assent.governance.veil import is_plain, secrets_of, veiled, withheld_error, without
+from assent.governance.veil import secrets_of, veiled, withheld_error, without
 from assent.store import Permit, Settlement
 
 
@@ -38,6 +38,7 @@ class OwnFacts(Codec):
 
 FACTS = OwnFacts(dict[str, Any])
 NONE = codec_for(None)
+NOBODY = order_of(())
 
 Work = Callable[[Authority, StepScope], Awaitable[Any]]
 
@@ -68,7 +69,6 @@ class Flow:
         self.is_whole = is_whole
         self.action = subject.action(bound, requester_of(live), live.info.id)
         self.carried: Sequence[Carried] = ()  # approvals that also count for the action as it was edited
-        self.round = Round(live)
 
     async def run(self) -> Any:
         while True:
@@ -97,7 +97,8 @@ class Flow:
         work = functools.partial(evaluate, self.rules, self.action, self.hush, preview)
         warrant = Warrant(Evaluation.from_facts(await self._step("policies", work, FACTS, is_inner=True)))
         self.round = Round(self.live, self.carried)
-        await self._ask(warrant)
+        if warrant.evaluation.series:
+            await self._ask(warrant)
         if warrant.evaluation.action_digest != self.action.digest:
             raise refusal(self.action.name, "its arguments are not those that were evaluated", self.live.info.id)
         return warrant
@@ -135,26 +136,24 @@ class Flow:
 
     async def _look_back(self, outcome: Outcome) -> None:
         """Have the outcome reviewed and what comes after the effect run."""
-        policies = self._reviewers(outcome)
-        if policies:
-            await self._step("review", functools.partial(review, policies, self.rules, self.action, outcome, self.hush))
+        order = self._reviewers(outcome)
+        if any(order):
+            await self._step("review", functools.partial(review, order, self.rules, self.action, outcome, self.hush))
         if self.subject.terms.post:
             await self._step("post", lambda *_: run_post(self.subject.terms, self.action, outcome))
 
-    def _reviewers(self, outcome: Outcome) -> Sequence[Policy]:
+    def _reviewers(self, outcome: Outcome) -> Order:
         # The auditors of a step have spoken with its outcome. Of a failure there is nothing left to judge.
-        audits = self.rules.audits if self.subject.is_workflow else ()
-        return audits if outcome.failed else (*audits, *self.rules.reviews)
+        rules = self.rules
+        if outcome.error is not None:
+            return rules.order_of_audits if self.subject.is_workflow else NOBODY
+        return rules.order_after if self.subject.is_workflow else rules.order_of_reviews
 
     async def _step(self, what: str, work: Work, returns: Any = NONE, *, is_inner: bool = False) -> Any:
-        async def perform(_arguments: Mapping[str, Any]) -> Any:
-            return await self._told(work)
-
-        name = f"{self.subject.name}.{what}"
         redact = None if self.subject.terms.captured or returns is NONE else _without_holds
         spec = StepSpec(
-            name=name,
-            perform=perform,
+            name=f"{self.subject.name}.{what}",
+            perform=lambda _: self._told(work),
             returns=returns,
             redact=redact,
             redact_error=self._redact_error,
@@ -177,25 +176,30 @@ class Flow:
 
     async def _act(self, warrant: Warrant | None) -> Any:
         """Take the permit and perform the effect."""
-        still_holds = functools.partial(recheck, self.rules, self.action, warrant, self.hush)
-
-        async def perform(arguments: Mapping[str, Any]) -> Any:
-            async def work(authority: Authority, scope: StepScope) -> Any:
-                scope.touched = False
-                await still_holds(authority, scope)
-                if self.subject.is_workflow:
-                    return None
-                scope.touched = True
-                return await self._audited(arguments, authority, scope)
-
-            return await self._told(work)
-
-        spec = self._spec(perform)
+        spec = self._spec(lambda arguments: self._told(functools.partial(self._effect, warrant, arguments)))
         if not self.subject.is_workflow:
             return (await self._permitted(spec, warrant))[1]
         entry = replace(spec, name=f"{self.subject.name}.permit", returns=NONE, verify=_not_done, settles=False)
         permit, _ = await self._permitted(entry, warrant)
         return await self._settled(permit) if permit.holds else await self._body()
+
+    async def _effect(
+        self, warrant: Warrant | None, arguments: Mapping[str, Any], authority: Authority, scope: StepScope
+    ) -> Any:
+        """The effect, unless something no longer holds, with what the auditors note of its outcome."""
+        scope.touched = False
+        if warrant is not None:
+            await recheck(self.rules, self.action, warrant, self.hush, authority, scope)
+        if self.subject.is_workflow:
+            return None
+        scope.touched = True
+        try:
+            outcome = Outcome(value=await self.subject.effect(arguments))
+        except Exception as error:
+            await self._came_out(Outcome(error=error), authority, scope)
+            raise
+        await self._came_out(outcome, authority, scope)
+        return outcome.value
 
     async def _permitted(self, spec: StepSpec, warrant: Warrant | None) -> tuple[Permit, Any]:
         """Perform a step under a permit; where a mandate is no longer good for it, ask people and take another."""
@@ -262,7 +266,7 @@ class Flow:
             once=True,
             verify=verify or (None if terms.once else _repeatable),
             captured=terms.captured,
-            redact=self._redact,
+            redact=functools.partial(veiled, self.rules.redaction),
             redact_error=self._redact_error,
             is_inner=self.is_whole and not subject.is_workflow,
         )
@@ -275,31 +279,19 @@ class Flow:
             await self._came_out(Outcome(value=found), authority_of(self.subject.name), scope)
         return found
 
-    async def _audited(self, arguments: Mapping[str, Any], authority: Authority, scope: StepScope) -> Any:
-        """The effect, with what the auditors note of its outcome."""
-        try:
-            outcome = Outcome(value=await self.subject.effect(arguments))
-        except Exception as error:
-            await self._came_out(Outcome(error=error), authority, scope)
-            raise
-        await self._came_out(outcome, authority, scope)
-        return outcome.value
-
     async def _came_out(self, outcome: Outcome, authority: Authority, scope: StepScope) -> None:
         """What is written together with the outcome: what it really took, and what the auditors note."""
-        if not outcome.failed:
-            scope.amounts.update(self.rules.amounts(self.action, outcome))
-        if self.rules.audits:
-            await review(self.rules.audits, self.rules, self.action, outcome, self.hush, authority, scope)
+        rules = self.rules
+        if outcome.error is None:
+            scope.amounts.update(rules.amounts(self.action, outcome))
+        if rules.audits:
+            await review(rules.order_of_audits, rules, self.action, outcome, self.hush, authority, scope)
 
     # What may be stored.
 
     def hush(self, text: str) -> str:
         """A JSON text without the secrets among the arguments."""
         return hushed(self.subject, self.rules, text, self.bound)
-
-    def _redact(self, text: str, value: Any) -> str:
-        return veiled(self.rules.redaction, text, value)
 
     def _redact_error(self, text: str, _: Mapping[str, Any]) -> str:
         return redacted_error(self.subject, self.rules, text, self.bound)
@@ -312,7 +304,7 @@ def redacted_error(subject: Subject, rules: PolicySet, text: str, bound: Mapping
 
 def hushed(subject: Subject, rules: PolicySet, text: str, bound: Mapping[str, Any]) -> str:
     """A JSON text without the secrets among the arguments."""
-    if is_plain(rules.redaction, bound):
+    if rules.redaction.spares(bound):
         return text
     try:
         arguments = subject.signature.encode(bound)

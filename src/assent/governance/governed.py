@@ -101,10 +101,11 @@ class Governed(Generic[P, R]):
     @property
     def program(self) -> Program:
         """What an engine needs in order to run a call as an execution of its own."""
+        subject = self._subject
         return Program(
             name=self.name,
             version=self.__wrapped__.version if isinstance(self.__wrapped__, Workflow) else 1,
-            signature=self.signature,
+            signature=subject.signature,
             main=self._main,
             identity=self._common,  # not the function: under other policies it is something else
             captured=self.terms.captured,

@@ -171,8 +171,10 @@ def _would_grant(request: ApprovalRequest, granted: Sequence[Voice], roster: Ros
 
 async def covers_of(requests: Sequence[ApprovalRequest], authority: Authority) -> dict[int, Cover]:
     """The mandates that stand in for requests of one action, by the place of the request."""
+    if not requests:
+        return {}
     store, now = authority.store, authority.clock.now()
-    mandates = await store.mandates(requests[0].action, now) if requests else ()
+    mandates = await store.mandates(requests[0].action, now)
     if not mandates:
         return {}
     look = _Look(store, now, await roster_of(store, now), await history_of(store))

@@ -21,9 +21,9 @@ from assent.governance.action import NOTHING, Action, Outcome
 from assent.governance.approvals import ApprovalRequest
 from assent.governance.asking import Grant, refusal, revoked, said_last
 from assent.governance.authority import Authority
-from assent.governance.evaluating import evaluate_all
+from assent.governance.evaluating import Order, evaluate_all
 from assent.governance.mandates import Cover, cover_objection, covers_of
-from assent.governance.policy import Facts, Phase, Policy
+from assent.governance.policy import Facts
 from assent.governance.ruling import Ruling
 from assent.governance.terms import PolicySet
 from assent.governance.verdicts import objection_to
@@ -54,19 +54,9 @@ class Evaluation:
         """What people were shown of the effect, or would have been."""
         return next((request.preview for request in self.asked), NOTHING)
 
-    def to_facts(self) -> dict[str, Any]:
-        """As JSON data."""
-        return {
-            "action_digest": self.action_digest,
-            "policies_digest": self.policies_digest,
-            "evaluated_at": self.evaluated_at,
-            "series": [[request.to_text() for request in requests] for requests in self.series],
-            "holds": [asdict(hold) for hold in self.holds],
-            "covers": [[place, cover.to_facts()] for place, cover in self.covers.items()],
-        }
-
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Evaluation":
+        """What `evaluate` has written down."""
         parts = {
             "series": [[ApprovalRequest.from_text(text) for text in texts] for texts in facts["series"]],
             "holds": [Hold(**hold) for hold in facts.get("holds", ())],
@@ -88,6 +78,8 @@ class Warrant:
     @property
     def missing(self) -> list[list[tuple[int, ApprovalRequest]]]:
         """The requests that people are still to be asked, with their places, series by series."""
+        if not self.evaluation.series:
+            return []
         places = iter(range(len(self.evaluation.asked)))
         series = [[(next(places), request) for request in requests] for requests in self.evaluation.series]
         open_ones = [
@@ -102,6 +94,11 @@ class Warrant:
         kept = {place: cover for place, cover in self.covers.items() if cover.hold.key != hold}
         has_dropped, self.covers = len(kept) < len(self.covers), kept
         return has_dropped
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the effect needs no more than the word of its policies: nobody was asked, and nothing is drawn on."""
+        return not (self.grants or self.covers or self.evaluation.holds)
 
     def holds(self, now: float) -> list[Hold]:
         """What the effect draws on if it happens now."""
@@ -119,30 +116,33 @@ class Warrant:
 async def evaluate(
     rules: PolicySet, action: Action, hush: Hush, preview: Any, authority: Authority, scope: StepScope
 ) -> dict[str, Any]:
-    """Ask the policies before the effect, and leave their words in the journal. Raises PolicyDenied."""
-    facts = authority.facts()
+    """Ask the policies before the effect, and leave their words in the journal: the facts of an `Evaluation`.
+
+    Raises PolicyDenied.
+    """
+    facts, redaction = authority.facts(), rules.redaction
     ruling = await evaluate_all(
-        rules.policies, action, facts, redaction=rules.redaction, preview=preview, hush=hush, timed=True
+        rules.policies, action, facts, redaction=redaction, preview=preview, hush=hush, order=rules.order, timed=True
     )
     record(ruling, hush, scope)
     told = {**ruling.record(facts.environment), "now": facts.now}
     scope.notes.append(Note("policy.evaluated", action.name, hush(to_json(told))))
-    if ruling.outcome == "deny":
+    if told["outcome"] == "deny":
         raise ruling.denial()
-    requests = [request for series in ruling.requests for request in series]
-    evaluation = Evaluation(
-        action_digest=action.digest,
-        policies_digest=rules.digest,
-        evaluated_at=facts.now,
-        series=ruling.requests,
-        holds=ruling.holds,
-        covers=await covers_of(requests, authority),
-    )
-    return evaluation.to_facts()
+    series, holds = ruling.requests, ruling.holds
+    covers = await covers_of([request for requests in series for request in requests], authority) if series else {}
+    return {
+        "action_digest": action.digest,
+        "policies_digest": rules.digest,
+        "evaluated_at": facts.now,
+        "series": [[request.to_text() for request in requests] for requests in series],
+        "holds": [asdict(hold) for hold in holds],
+        "covers": [[place, cover.to_facts()] for place, cover in covers.items()],
+    }
 
 
 async def review(
-    policies: Sequence[Policy],
+    order: Order,
     rules: PolicySet,
     action: Action,
     outcome: Outcome,
@@ -150,9 +150,9 @@ async def review(
     authority: Authority,
     scope: StepScope,
 ) -> None:
-    """Ask policies about the outcome, and leave their words in the journal. Raises PolicyDenied."""
-    facts = authority.facts(Phase.AFTER, outcome)
-    ruling = await evaluate_all(policies, action, facts, redaction=rules.redaction)
+    """Ask policies about the outcome, in that order, and leave their words in the journal. Raises PolicyDenied."""
+    facts = authority.facts(outcome)
+    ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction, order=order)
     record(ruling, hush, scope)
     if ruling.outcome == "deny":
         raise ruling.denial()
@@ -174,7 +174,7 @@ def record(ruling: Ruling, hush: Hush, scope: StepScope) -> None:
 def permit_for(live: LiveExecution, action: Action, warrant: Warrant | None, hush: Hush) -> tuple[Permit, list[Note]]:
     """The permit for one effect, and the events that tell of it."""
     permit = Permit(id=f"{live.info.id}:{len(live.ops)}", action_digest=action.digest)
-    if warrant is not None:
+    if warrant is not None and not warrant.is_free:
         grants = [grant for _, grant in sorted(warrant.grants.items())]
         holds = warrant.holds(live.loop.now)
         permit = replace(permit, approvals=tuple(grants), mandates=tuple(warrant.mandates()), holds=tuple(holds))
@@ -194,14 +194,12 @@ def permit_for(live: LiveExecution, action: Action, warrant: Warrant | None, hus
 async def recheck(
     rules: PolicySet,
     action: Action,
-    warrant: Warrant | None,
+    warrant: Warrant,
     hush: Hush,
     authority: Authority,
     scope: StepScope,
 ) -> None:
     """At the moment of the effect: raise PermitRefused or PolicyDenied unless everything still holds."""
-    if warrant is None:
-        return
     evaluation = warrant.evaluation
     refused = None
     if evaluation.action_digest != action.digest:
@@ -215,12 +213,14 @@ async def recheck(
         raise refused
     if rules.is_rechecked:
         granted = frozenset(request.digest() for request in evaluation.asked)
-        facts = authority.facts(evaluated_at=evaluation.evaluated_at, granted=granted, preview=evaluation.preview)
+        facts = replace(
+            authority.facts(), evaluated_at=evaluation.evaluated_at, granted=granted, preview=evaluation.preview
+        )
         await _ask_again(rules, action, facts, hush, scope)
 
 
 async def _ask_again(rules: PolicySet, action: Action, facts: Facts, hush: Hush, scope: StepScope) -> None:
-    ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction)
+    ruling = await evaluate_all(rules.policies, action, facts, redaction=rules.redaction, order=rules.order)
     if ruling.outcome != "allow":
         record(replace(ruling, decisions=ruling.denials), hush, scope)
         denial = ruling.denial()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -41,9 +42,11 @@ MAX_DEPTH: Final = 60  # far deeper than people read, far shallower than Python'
 MAX_VALUES: Final = 20_000  # about 20 ms of work; what nobody would read to its end anyway
 MAX_TEXT: Final = 20_000  # characters of one text, for the same reason
 MAX_BITS: Final = 4_096  # of one whole number; Python refuses to print much longer ones
+TOO_LARGE: Final = 1 << MAX_BITS
 MAX_NAMES: Final = 5_000  # remembered field names; beyond it somebody uses data as names
 
 PLAIN: Final[frozenset[type]] = frozenset({str, int, bool, type(None)})
+ATOMS: Final = PLAIN | {float, bytes, Decimal, datetime, date, time, timedelta, UUID}
 WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
 
@@ -68,6 +71,7 @@ class Redaction:
     types: tuple[type, ...] = SENSITIVE_TYPES
     _joined: frozenset[str] = field(init=False, repr=False, compare=False)
     _plain: frozenset[type] = field(init=False, repr=False, compare=False)
+    _atoms: frozenset[type] = field(init=False, repr=False, compare=False)
     _known: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +80,7 @@ class Redaction:
         object.__setattr__(self, "types", tuple(self.types))
         object.__setattr__(self, "_joined", frozenset("".join(one) for one in words))
         object.__setattr__(self, "_plain", frozenset(kind for kind in PLAIN if not issubclass(kind, self.types)))
+        object.__setattr__(self, "_atoms", frozenset(kind for kind in ATOMS if not issubclass(kind, self.types)))
 
     def __or__(self, other: "Redaction") -> "Redaction":
         types = tuple(dict.fromkeys((*self.types, *other.types)))
@@ -85,10 +90,24 @@ class Redaction:
         """Whether a field of that name is blanked."""
         known = self._known.get(name)
         if known is None:
-            if len(self._known) >= MAX_NAMES:
-                self._known.clear()
-            known = self._known[name] = self._is_sensitive(name)
+            known = self._is_sensitive(name)
+            if _shortened(name) == name:  # only names that are shown as they are, which `_Walk.fields` relies on
+                if len(self._known) >= MAX_NAMES:
+                    self._known.clear()
+                self._known[name] = known
         return known
+
+    def spares(self, value: Any) -> bool:
+        """Whether it surely hides nothing of the value. Most values are of that kind, and need not be read again."""
+        atoms, known = self._atoms, self._known
+        if type(value) is not dict:
+            return type(value) in atoms
+        for name, one in value.items():
+            if type(one) not in atoms or type(name) is not str:
+                return False
+            if known.get(name) is not False and self.hides(name):
+                return False
+        return True
 
     def _is_sensitive(self, name: str) -> bool:
         words = _words_of(name)
@@ -161,34 +180,41 @@ class _Walk:
         self.left -= 1
         kind = type(value)
         if kind in self.redaction._plain:
-            return _shortened(value) if kind is str or kind is int else value
+            if kind is str:
+                return value if len(value) <= MAX_TEXT and value.isascii() else _shortened(value)
+            return _number(value) if kind is int else value
         if isinstance(value, self.redaction.types):
             return REDACTED
         try:
-            return _scalar(value) if (open_up := _opener(value)) is None else self.inside(value, open_up, depth)
+            return _scalar(value) if (open_up := _opener(kind)) is None else self.inside(value, open_up, depth)
         except Exception:  # noqa: BLE001 - a value that cannot be read must not undo the record of an effect
             return f"[unreadable {kind.__qualname__}]"
 
     def inside(self, value: Any, open_up: "_Opener", depth: int) -> Any:
-        if id(value) in self.path:
+        place = id(value)
+        if place in self.path:
             return "[cycle]"
         if depth >= MAX_DEPTH:
             return "[too deep]"
-        self.path.add(id(value))
+        self.path.add(place)
         try:
             return open_up(self, value, depth + 1)
         finally:
-            self.path.discard(id(value))
+            self.path.discard(place)
 
     def fields(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        known = self.redaction._known
         for key, value in pairs:
             if self.left <= 0:
                 found[CUT] = "too many values"
                 break
             self.left -= 1
-            name = _shortened(key) if isinstance(key, str) else _text_of_key(key)
-            found[name] = REDACTED if self.redaction.hides(name) else self.visit(value, depth)
+            name, is_hidden = key, known.get(key) if type(key) is str else None
+            if is_hidden is None:
+                name = _shortened(key) if isinstance(key, str) else _text_of_key(key)
+                is_hidden = self.redaction.hides(name)
+            found[name] = REDACTED if is_hidden else self.visit(value, depth)
         return found
 
     def items(self, values: Iterable[Any], depth: int) -> list[Any]:
@@ -204,21 +230,20 @@ class _Walk:
 _Opener = Callable[[_Walk, Any, int], Any]
 
 
-def _opener(value: Any) -> _Opener | None:
-    """How to look into a value; None if there is nothing inside."""
-    match value:
-        case Mapping():
-            return _of_mapping
-        case BaseModel():
-            return _of_model
-        case list() | tuple() | deque():
-            return _of_sequence
-        case set() | frozenset():
-            return _of_set
-        case type():
-            return None
-        case _:
-            return _of_dataclass if dataclasses.is_dataclass(value) else None
+def _opener_of(kind: type) -> _Opener | None:
+    """How to look into values of that type; None if there is nothing inside."""
+    if issubclass(kind, Mapping):
+        return _of_mapping
+    if issubclass(kind, BaseModel):
+        return _of_model
+    if issubclass(kind, list | tuple | deque):
+        return _of_sequence
+    if issubclass(kind, set | frozenset):
+        return _of_set
+    return _of_dataclass if dataclasses.is_dataclass(kind) and not issubclass(kind, type) else None
+
+
+_opener: Final[Callable[[type], _Opener | None]] = lru_cache(maxsize=4096)(_opener_of)
 
 
 def _of_mapping(walk: _Walk, value: Mapping[Any, Any], depth: int) -> Any:
@@ -261,13 +286,16 @@ def _of_set(walk: _Walk, value: Iterable[Any], depth: int) -> Any:
     return sorted(walk.items(value, depth), key=lambda item: json.dumps(item, sort_keys=True))
 
 
-def _shortened(value: Any) -> Any:
-    """The text or whole number itself unless it is longer than anybody reads; text can always be written as UTF-8."""
-    if not isinstance(value, str):
-        return value if value.bit_length() <= MAX_BITS else f"[whole number of {value.bit_length()} bits]"
-    if len(value) > MAX_TEXT:
-        value = f"{value[:MAX_TEXT]}[cut: {len(value)} characters in all]"
-    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+def _shortened(text: str) -> str:
+    """The text itself unless it is longer than anybody reads; it can always be written as UTF-8."""
+    if len(text) > MAX_TEXT:
+        text = f"{text[:MAX_TEXT]}[cut: {len(text)} characters in all]"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _number(value: int) -> int | str:
+    """The whole number itself unless it is longer than anybody reads."""
+    return value if -TOO_LARGE < value < TOO_LARGE else f"[whole number of {value.bit_length()} bits]"
 
 
 def _text_of_key(key: Any) -> str:
@@ -283,7 +311,9 @@ def _scalar(value: Any) -> Any:
             return _scalar(value.value)
         case bool() | None:
             return value
-        case int() | str():
+        case int():
+            return _number(value)
+        case str():
             return _shortened(value)
         case float():
             return value if math.isfinite(value) else str(value)

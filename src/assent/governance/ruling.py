@@ -56,7 +56,7 @@ class Ruling:
 
         Series go side by side; the requests of one series are asked one after another.
         """
-        return tuple(decision.requests for decision in self.decisions if decision.outcome == "ask")
+        return tuple([decision.requests for decision in self.decisions if decision.outcome == "ask"])
 
     @property
     def retry_after(self) -> float | None:
@@ -75,16 +75,18 @@ class Ruling:
 
         Policies in shadow mode draw on something of their own, which never runs out.
         """
+        drawn = [hold for one in self.decisions for hold in one.holds]
+        drawn += [
+            replace(hold, key=SHADOW + hold.key, limit=None, count=None)
+            for trace in self.trail
+            if trace.is_shadow
+            for hold in trace.decision.holds
+        ]
         found: dict[str, Hold] = {}
-        for hold in (*(hold for one in self.decisions for hold in one.holds), *self._shadow_holds()):
+        for hold in drawn:
             before = found.get(hold.key)
             found[hold.key] = hold if before is None else replace(hold, amount=before.amount + hold.amount)
         return tuple(found.values())
-
-    def _shadow_holds(self) -> Iterable[Hold]:
-        for decision in self.shadows:
-            for hold in decision.holds:
-                yield replace(hold, key=SHADOW + hold.key, limit=None, count=None)
 
     def events(self) -> list[tuple[str, str, Mapping[str, Any]]]:
         """What the journal should say: type, policy and facts (JSON data without secrets) of each decision.
@@ -112,7 +114,7 @@ class Ruling:
         redaction, is_captured = self.redaction or redaction_of(self.policies), self.action.captured
         return {
             "action": described(self.action, redaction),
-            "environment": redaction.apply(environment),
+            "environment": redaction.apply(environment) if environment else {},
             "outcome": self.outcome,
             "decisions": [recorded(trace, redaction, is_captured) for trace in self.trail],
         }

@@ -104,9 +104,19 @@ class PolicySet:
         return tuple(policy for policy in self.policies if not _only_records(policy) and policy.phase != Phase.BEFORE)
 
     @cached_property
+    def order_of_audits(self) -> Order:
+        """In which order the auditors are asked about the outcome."""
+        return order_of(self.audits)
+
+    @cached_property
+    def order_of_reviews(self) -> Order:
+        """In which order the others are asked about it."""
+        return order_of(self.reviews)
+
+    @cached_property
     def order(self) -> Order:
         """In which order they are asked before the effect."""
-        return order_of([policy for policy in self.policies if policy.phase is not Phase.AFTER])
+        return order_of(self.policies)
 
     @cached_property
     def order_after(self) -> Order:
@@ -121,9 +131,13 @@ class PolicySet:
     def amounts(self, action: Action, outcome: Outcome) -> dict[str, int]:
         """What a successful effect has really drawn, in millionths by key of the hold; the other holds are right."""
         found: dict[str, int] = {}
-        for policy in self.policies:
+        for policy in self._metering:
             found |= policy.amounts(action, outcome)
         return found
+
+    @cached_property
+    def _metering(self) -> tuple[Policy, ...]:
+        return tuple(policy for policy in self.policies if type(policy).amounts is not Policy.amounts)
 
 
 def _only_records(policy: Policy) -> bool:

@@ -4,19 +4,13 @@ import dataclasses
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import Any, Final
-from uuid import UUID
 
 from pydantic import BaseModel
 
 from assent.codec import from_json, to_json
 from assent.governance.redaction import REDACTED, Redaction
 
-ATOMS: Final[frozenset[type]] = frozenset(
-    {str, int, float, bool, type(None), bytes, Decimal, datetime, date, time, timedelta, UUID}
-)
 SHORTEST_SECRET: Final = 4  # characters; anything shorter is found in every text by chance
 
 UNKNOWN: Final = object()  # the value behind a piece of JSON that has another shape than its value
@@ -24,22 +18,11 @@ UNKNOWN: Final = object()  # the value behind a piece of JSON that has another s
 
 def veiled(redaction: Redaction, text: str, value: Any) -> str:
     """The JSON of a value without what the redaction hides, and otherwise whole; `text` itself if it hides nothing."""
-    if is_plain(redaction, value):
+    if redaction.spares(value):
         return text
     veil = _Veil(redaction)
     shown = veil.visit(from_json(text), value)
     return to_json(shown) if veil.hidden else text
-
-
-def is_plain(redaction: Redaction, value: Any) -> bool:
-    """Whether it surely hides nothing of the value. Most values are of that kind, and need not be read again."""
-    kind = type(value)
-    if kind is not dict:
-        return kind in ATOMS and not isinstance(value, redaction.types)
-    for name, one in value.items():
-        if type(one) not in ATOMS or redaction.hides(name) or isinstance(one, redaction.types):
-            return False
-    return True
 
 
 def secrets_of(redaction: Redaction, text: str, value: Any) -> frozenset[str]:
