@@ -111,7 +111,10 @@ class Drive:
         self._attempts = Attempts(self._host, self._pen, live)
         self._attempts.has_sealed = has_sealed
         self._letters = Letters(self._pen, live, self._attempts, arrived)
-        self._once_decided(live, partial(self._reopen, live, history))
+        if live.has_said:
+            self._once_decided(live, partial(self._reopen, live, history))
+        else:
+            self._reopen(live, history)
 
     def _reopen(self, live: LiveExecution, history: History) -> None:
         for op in live.take_opened():

@@ -9,7 +9,7 @@ an engine on top of another durable runtime lets that runtime record the complet
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from assent.codec import Codec, Signature
@@ -29,10 +29,10 @@ class Program:
     captured: bool = True  # False: values stay in memory, so nobody else can take the execution over
     redact: Redact | None = None  # arguments and results as they may be read; what they were is sealed
     redact_error: RedactError | None = None  # errors as they may be kept; what they were is gone
+    workflow: Workflow = field(init=False)
 
-    @property
-    def workflow(self) -> Workflow:
-        return Workflow(self.name, self.version)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "workflow", Workflow(self.name, self.version))
 
     @property
     def returns(self) -> Codec:

@@ -48,6 +48,7 @@ class LiveExecution:
         self.cancel_reason: str | None = None
         self._opened: list[Op] = []
         self._cancelling: list[StepOp] = []
+        self.done = False  # workflow code has come to its end
         self.has_said = False  # there are patches or marks to take
         self._new_patches: list[str] = []
         self._known_marks = marks  # those in the journal
@@ -71,6 +72,10 @@ class LiveExecution:
     def begin(self, program: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Make the workflow code ready to run; `advance` runs it."""
         self._main = self.loop.create_task(self._run(program))
+        self._main.add_done_callback(self._has_ended)
+
+    def _has_ended(self, _main: asyncio.Task[Any]) -> None:
+        self.done = True
 
     def advance(self) -> None:
         """Run workflow code until everything in it waits."""
@@ -80,10 +85,6 @@ class LiveExecution:
         """Drop the workflow code from memory where it stands. It can open no ops while it is being closed."""
         self._discarded = True
         self.loop.discard()
-
-    @property
-    def done(self) -> bool:
-        return self._main is not None and self._main.done()
 
     @property
     def is_stalled(self) -> bool:

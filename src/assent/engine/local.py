@@ -158,6 +158,8 @@ class LocalEngine(Crew):
                 record = await self.execution(execution_id)
                 if record.status.is_final:
                     return await self._read_result(record)
+            if timeout is None:
+                return await waiter
             limit = asyncio.timeout(timeout)
             try:
                 async with limit:

@@ -40,17 +40,23 @@ class Workflow(Generic[P, R]):
         self._fn: Any = fn
         self._object: Any = None  # whose method it is
         self._objects = Objects()
+        self._program: Program | None = None  # not of a method: it would keep the object alive
 
     @property
     def program(self) -> Program:
         """What an engine needs in order to run it."""
-        return Program(
+        if self._program is not None:
+            return self._program
+        program = Program(
             name=self.name,
             version=self.version,
             signature=signature_of(self.__wrapped__),
             main=self._main,
             identity=self._fn if self._object is None else self._objects,
         )
+        if self._object is None:
+            self._program = program
+        return program
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         engine = ambient_engine.get()
@@ -79,7 +85,7 @@ class Workflow(Generic[P, R]):
             return self
         bound = copy(self)
         bound.__wrapped__ = self._fn.__get__(instance, owner)
-        bound._object = instance
+        bound._object, bound._program = instance, None
         return bound
 
 

@@ -50,6 +50,7 @@ class _Common:
     # Errors of calls that keep no state, by execution, for those who wait here.
     untold: dict[str, list[BaseException]] = field(default_factory=dict)
     objects: Objects = field(default_factory=Objects)
+    program: Program | None = None  # of the function; those of a method's objects would keep them alive
 
 
 class Governed(Generic[P, R]):
@@ -101,17 +102,21 @@ class Governed(Generic[P, R]):
     @property
     def program(self) -> Program:
         """What an engine needs in order to run a call as an execution of its own."""
-        subject = self._subject
-        return Program(
+        if self._object is None and self._common.program is not None:
+            return self._common.program
+        program = Program(
             name=self.name,
             version=self.__wrapped__.version if isinstance(self.__wrapped__, Workflow) else 1,
-            signature=subject.signature,
+            signature=self._subject.signature,
             main=self._main,
             identity=self._common,  # not the function: under other policies it is something else
             captured=self.terms.captured,
             redact=self._redact,
             redact_error=self._redact_error,
         )
+        if self._object is None:
+            self._common.program = program
+        return program
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         subject, live, engine = self._subject, current(), ambient_engine.get()
