@@ -16,7 +16,7 @@ from assent.agents.messages import REQUEST, RESPONSE, ModelRequest, ModelRespons
 from assent.agents.models import Model
 from assent.clock import Duration, seconds
 from assent.codec import Codec, digest
-from assent.engine import Note, Step, step_scope
+from assent.engine import Step, step_scope
 from assent.errors import CodecError, UsageError
 from assent.governance import ambient_authority
 from assent.store.shelf import Cell
@@ -98,7 +98,7 @@ def cached_step(tool: Tool[..., Any]) -> Step[..., Any]:
         value, was_there = await cache.get(shelf, key, signature.returns, ask)
         scope = step_scope.get()
         if was_there and scope is not None:
-            scope.notes.append(Note(CACHED, tool.name))
+            scope.note(CACHED, tool.name, None)
         return value
 
     return tool.performed_by(fetch)

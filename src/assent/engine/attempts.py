@@ -191,11 +191,12 @@ class Attempts:
         if isinstance(error, asyncio.CancelledError) and not op.cancelled and _is_cancelled_from_outside():
             # Somebody cancelled the task itself. If that is because the event loop ends, it is as in a crash, and the
             # loop is gone by then; else the step did it to itself.
-            ended = self._desk.surrounded(self._ended, op, scope, error, None)
-            asyncio.get_running_loop().call_later(LOOP_ENDS, ended)
+            surroundings = self._desk.surroundings()
+            asyncio.get_running_loop().call_later(LOOP_ENDS, self._ended, op, scope, error, None, context=surroundings)
         elif op.spec.is_inner:
             # What it leads to may be done at once, and workflow code may not be entered from inside a task.
-            asyncio.get_running_loop().call_soon(self._desk.surrounded(self._ended, op, scope, error, result))
+            surroundings = self._desk.surroundings()
+            asyncio.get_running_loop().call_soon(self._ended, op, scope, error, result, context=surroundings)
         else:
             self._ended(op, scope, error, result)
 
@@ -238,7 +239,7 @@ class Attempts:
         commit = self._recorded(op, "step.completed", text, notes)
         commit.sealed = sealed
         if op.spec.settles and op.permit is not None:
-            commit.settlement = _settlement(op.permit, "done", scope.amounts if scope else {})
+            commit.settlement = _settlement(op.permit, "done", (scope and scope.amounts) or {})
         settle = partial(self._live.settle, op.index, commit.events[-1].at, value)
         # Not what people have said, which is dealt with while workflow code is seen to.
         may_lead = op.spec.is_inner and scope is not None and not (sealed or commit.settlement or commit.blobs)
@@ -282,7 +283,8 @@ class Attempts:
         text = fit(text, blobs)
         event = Event(pen.id, kind, now, op.index, op.name, op.attempt, op.started_at, shown, text)
         commit = pen.commit(*pen.events_of(op.index, notes, now), event) if notes else pen.commit(event)
-        commit.blobs = blobs
+        if blobs:
+            commit.blobs = blobs
         return commit
 
     # Doubt.

@@ -149,8 +149,8 @@ class Crew:
     def spawn(self, work: Any) -> asyncio.Task[Any]:
         return asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
-    def surrounded(self, action: Callable[..., None], *args: Any) -> Callable[..., None]:
-        return partial(self._context.copy().run, action, *args)
+    def surroundings(self) -> contextvars.Context:
+        return self._context.copy()
 
     def ended(self, drive: Drive, ending: Ending) -> None:
         self._forget(drive)
@@ -177,15 +177,14 @@ class Crew:
         drive.drop()
         log.error("%s", error)
         commit = set_aside(drive.record, error, self.clock.now(), said=drive.last_event, seen=drive.seen)
-        put_aside = self.surrounded(self._put_aside, drive, commit.events, error)
-        self.store.append(drive.owner, commit).then(put_aside)
+        self.store.append(drive.owner, commit).then(partial(self._put_aside, drive, commit.events, error))
 
     def _put_aside(self, drive: Drive, events: list[Event], reason: Exception, error: AssentError | None) -> None:
         if error is not None:
             self.broken(drive, error)
             return
         self._waiters.failed(drive.id, reason)
-        self.hooks.seen(events, drive.followers)
+        self.surroundings().run(self.hooks.seen, events, drive.followers)
         self._lookout.nudge()
 
     def broken(self, drive: Drive, error: Exception) -> None:

@@ -57,7 +57,7 @@ class LocalEngine(Crew):
         requester = requester if requester is not None else self._requester()
         is_ours = attended or not program.captured or self.has_room
         # What may be stored of the arguments is for this engine to say, whoever calls.
-        birth = self._context.copy().run(
+        birth = self.surroundings().run(
             new_execution,
             program,
             arguments,
@@ -93,7 +93,7 @@ class LocalEngine(Crew):
     async def _write(self, birth: Birth, begin: Callable[[Birth, AssentError | None], None]) -> None:
         """Make it and begin, also if whoever asks for it leaves meanwhile: nobody else would drive it."""
         written = self.store.append(self.owner, birth.commit([birth.started]))
-        written.then(self.surrounded(begin, birth))
+        written.then(partial(begin, birth))
         try:
             await written
         except asyncio.CancelledError:
@@ -124,7 +124,8 @@ class LocalEngine(Crew):
         """Drive an execution that was just made. Only who knows its id can have written to it already."""
         if error is not None:
             return
-        self.hooks.seen([birth.started])
+        surrounded = self.surroundings().run
+        surrounded(self.hooks.seen, [birth.started])
         record = birth.record
         if record.owner != self.owner:
             return
@@ -134,7 +135,7 @@ class LocalEngine(Crew):
         if is_known:
             self._background(self._begin_with_letters(drive, birth, given))
         else:
-            drive.begin([birth.started], (), given)
+            surrounded(drive.begin, [birth.started], (), given)
 
     async def _begin_with_letters(self, drive: Drive, birth: Birth, given: Mapping[str, Any] | None) -> None:
         try:

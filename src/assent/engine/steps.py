@@ -3,9 +3,9 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
@@ -43,10 +43,14 @@ class StepScope:
     key: str  # stable over retries and restarts
     attempt: int
     op: int = 0  # of this attempt
-    notes: list[Note] = field(default_factory=list)  # journaled together with the outcome
+    notes: Sequence[Note] = ()  # journaled together with the outcome
     calls: int = 0  # executions started from inside this attempt
     touched: bool = False  # the effect may have happened; a failure before that surely had none
-    amounts: dict[str, int] = field(default_factory=dict)  # millionths that it really took of each hold, by key
+    amounts: Mapping[str, int] | None = None  # millionths that it really took of each hold, by key
+
+    def note(self, type: str, name: str | None, value: str | None) -> None:
+        """Have an event journaled together with the outcome. `value`: JSON."""
+        self.notes = (*self.notes, Note(type, name, value))
 
 
 step_scope: ContextVar[StepScope | None] = ContextVar("step_scope", default=None)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,12 +32,12 @@ class Desk(Protocol):
     @property
     def check_replay(self) -> bool: ...
 
-    def surrounded(self, action: Callable[..., None], *args: Any) -> Callable[..., None]:
-        """The action in a copy of the context in which the engine was opened, where all is done for executions."""
+    def surroundings(self) -> Context:
+        """A copy of the context in which the engine was opened. What is done for an execution is done in one."""
         ...
 
     def spawn(self, work: Any) -> asyncio.Task[Any]:
-        """Start a task in such a context, and not in that of whoever happens to be running."""
+        """Start a task in such surroundings, and not in those of whoever happens to be running."""
         ...
 
     def holds_lease(self) -> bool:
@@ -78,6 +79,7 @@ class Pen:
         self.last_commit: Receipt[None] | None = None
         self.followers: Sequence[Watcher] = ()  # who watch this execution alone
         self._desk = desk
+        self._surrounded: Callable[..., None] = desk.surroundings().run
         self._owner = owner
         self._deliver = deliver
         self._go_on = go_on
@@ -128,7 +130,7 @@ class Pen:
 
     def complete(self, commit: Commit, completion: Action) -> None:
         """Journal a completion, and hand it to workflow code when that is durable."""
-        self.write(commit, partial(self._deliver, completion))
+        self.write(commit, completion, is_completion=True)
 
     def lead(self, commit: Commit, completion: Action) -> None:
         """Hand a completion over, and journal it with what it leads to. Not beside a commit that is under way."""
@@ -150,6 +152,8 @@ class Pen:
         commit: Commit,
         then: Action | None = None,
         refused: Callable[[PermitRefused], None] | None = None,
+        *,
+        is_completion: bool = False,
     ) -> None:
         """Write a commit, with what has been noted, then act. `refused`: what to do if its permit is."""
         noted: Sequence[Event] = ()
@@ -167,7 +171,7 @@ class Pen:
             commit.change = commit.change or Change(status=Status.RUNNING)
         self.in_flight += 1
         self.last_commit = self._desk.store.append(self._owner, commit)
-        self.last_commit.then(self._desk.surrounded(self._written, commit, noted, then, refused))
+        self.last_commit.then(partial(self._surrounded, self._written, commit, noted, then, refused, is_completion))
 
     def _written(
         self,
@@ -175,6 +179,7 @@ class Pen:
         noted: Sequence[Event],
         then: Action | None,
         refused: Callable[[PermitRefused], None] | None,
+        is_completion: bool,
         error: AssentError | None,
     ) -> None:
         self.in_flight -= 1
@@ -186,7 +191,9 @@ class Pen:
             self.is_ahead = False
             if self.journal is not None:
                 self.journal += as_read_back(commit)
-            if then is not None:
+            if is_completion and then is not None:
+                self._deliver(then)
+            elif then is not None:
                 then()
         elif refused is not None and isinstance(error, PermitRefused):
             self._take_back(commit, noted)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from assent.codec import from_json, to_json
-from assent.engine import Note, StepScope
+from assent.engine import StepScope
 from assent.errors import UsageError
 from assent.governance.action import Action
 from assent.governance.approvals import intact_request, person
@@ -38,7 +38,7 @@ async def record_edit(
         reason = f"the changes in approval {amended.approval_id} are not those that {amended.approver} made"
         raise refusal(before.name, reason, scope.info.id)
     facts = _facts(amended, show) | {"action_digest": after.digest, "instead_of": before.digest}
-    scope.notes.append(Note("policy.approval.edited", amended.request.policy, to_json(facts)))
+    scope.note("policy.approval.edited", amended.request.policy, to_json(facts))
     place = amended.request
     editor = Carried(policy=place.policy_digest, stage=place.stage, approver=amended.approver, reason=amended.reason)
     found = {_key(editor): editor}
@@ -54,7 +54,7 @@ async def record_edit(
 async def refuse_edit(amended: Amended, problem: str, show: Show, _: Authority, scope: StepScope) -> dict[str, Any]:
     """Journal why an edit is impossible. Nothing carries over: the action is asked for as it was."""
     facts = _facts(amended, show) | {"reason": problem}
-    scope.notes.append(Note("policy.approval.edit_refused", amended.request.policy, to_json(facts)))
+    scope.note("policy.approval.edit_refused", amended.request.policy, to_json(facts))
     return {"carried": []}
 
 

@@ -283,7 +283,7 @@ class Flow:
         """What is written together with the outcome: what it really took, and what the auditors note."""
         rules = self.rules
         if outcome.error is None:
-            scope.amounts.update(rules.amounts(self.action, outcome))
+            scope.amounts = rules.amounts(self.action, outcome)
         if rules.audits:
             await review(rules.order_of_audits, rules, self.action, outcome, self.hush, authority, scope)
 

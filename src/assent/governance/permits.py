@@ -126,7 +126,7 @@ async def evaluate(
     )
     record(ruling, hush, scope)
     told = {**ruling.record(facts.environment), "now": facts.now}
-    scope.notes.append(Note("policy.evaluated", action.name, hush(to_json(told))))
+    scope.note("policy.evaluated", action.name, hush(to_json(told)))
     if told["outcome"] == "deny":
         raise ruling.denial()
     series, holds = ruling.requests, ruling.holds
@@ -168,7 +168,7 @@ def record(ruling: Ruling, hush: Hush, scope: StepScope) -> None:
         if not ruling.action.captured:
             facts = {key: each for key, each in facts.items() if key in VALUELESS}
         text = to_json(facts) if facts else "{}"
-        scope.notes.append(Note(kind, name, hush(text) if "reason" in facts or "error" in facts else text))
+        scope.note(kind, name, hush(text) if "reason" in facts or "error" in facts else text)
 
 
 def permit_for(live: LiveExecution, action: Action, warrant: Warrant | None, hush: Hush) -> tuple[Permit, list[Note]]:
@@ -209,7 +209,7 @@ async def recheck(
     elif evaluation.series:
         refused = await _refused(warrant, action, authority)
     if refused is not None:
-        scope.notes.append(Note("permit.refused", action.name, to_json({"reason": refused.reason})))
+        scope.note("permit.refused", action.name, to_json({"reason": refused.reason}))
         raise refused
     if rules.is_rechecked:
         granted = frozenset(request.digest() for request in evaluation.asked)
@@ -224,7 +224,7 @@ async def _ask_again(rules: PolicySet, action: Action, facts: Facts, hush: Hush,
     if ruling.outcome != "allow":
         record(replace(ruling, decisions=ruling.denials), hush, scope)
         denial = ruling.denial()
-        scope.notes.append(Note("permit.refused", action.name, hush(to_json({"policy": denial.policy}))))
+        scope.note("permit.refused", action.name, hush(to_json({"policy": denial.policy})))
         raise denial
 
 

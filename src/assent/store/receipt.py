@@ -21,16 +21,19 @@ class Receipt(Generic[T]):
     waiting for it takes nothing back.
     """
 
-    __slots__ = ("_outcome", "_told")
+    __slots__ = ("_others", "_outcome", "_told")
 
     def __init__(self) -> None:
         self._outcome: object = PENDING
-        self._told: tuple[Told, ...] = ()
+        self._told: Told | None = None
+        self._others: tuple[Told, ...] = ()  # mostly there are none
 
     def then(self, told: Told) -> None:
         """Have `told` called, outside of any task and after those that were named before. Never at once."""
-        if self._outcome is PENDING:
-            self._told += (told,)
+        if self._outcome is PENDING and self._told is None:
+            self._told = told
+        elif self._outcome is PENDING:
+            self._others += (told,)
         else:
             error = self._outcome if isinstance(self._outcome, AssentError) else None
             asyncio.get_running_loop().call_soon(told, error)
@@ -42,8 +45,9 @@ class Receipt(Generic[T]):
         """
         self._outcome = outcome
         error = outcome if isinstance(outcome, AssentError) else None
-        while self._told:
-            told, self._told = self._told[0], self._told[1:]
+        while self._told is not None:
+            told = self._told
+            self._told, self._others = (self._others[0], self._others[1:]) if self._others else (None, ())
             told(error)
 
     def __await__(self) -> Generator[Any, None, T]:

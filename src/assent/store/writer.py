@@ -22,7 +22,8 @@ timer of the loop, together with what has come since; the loop itself never wait
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -77,7 +78,19 @@ class Transaction:
 
 
 Work = Callable[[Transaction], T]
-_Entry = tuple[Receipt[Any], Work[Any]]
+
+
+class Piece(Receipt[T]):
+    """Work that waits for its transaction, and the word of it."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Work[T]) -> None:
+        super().__init__()
+        self.work = work
+
+
+_Group = deque[Piece[Any]]
 
 
 class Writer:
@@ -104,7 +117,7 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._thread = ThreadPoolExecutor(1, "assent-commit")
-        self._waiting: list[_Entry] = []
+        self._waiting: _Group = deque()
         self._scheduled = False
         self._closed = False
         self._locked_since: float | None = None
@@ -115,14 +128,14 @@ class Writer:
 
     def put(self, work: Work[T]) -> Receipt[T]:
         """Have `work` done in the next transaction. Order is kept."""
-        receipt: Receipt[T] = Receipt()
+        piece = Piece(work)
         if self._closed:
-            receipt.settle(StoreUnavailable("The store is closed; open it with `async with`."))
-            return receipt
-        self._waiting.append((receipt, work))
+            piece.settle(StoreUnavailable("The store is closed; open it with `async with`."))
+            return piece
+        self._waiting.append(piece)
         if not self._scheduled:
             self._schedule()
-        return receipt
+        return piece
 
     def _schedule(self) -> None:
         # In the context in which the store was opened, not of whoever happens to write first.
@@ -140,7 +153,7 @@ class Writer:
         if self._closed or self._loop.is_running():
             return
         self._thread.shutdown()
-        group, self._waiting = self._waiting, []
+        group, self._waiting = self._waiting, deque()
         try:
             if group:
                 self._connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
@@ -155,7 +168,7 @@ class Writer:
         self._connection.close()
 
     def _flush(self) -> None:
-        group, self._waiting = self._waiting, []
+        group, self._waiting = self._waiting, deque()
         try:
             before = self._connection.total_changes
             outcomes = self._perform(group)
@@ -171,7 +184,7 @@ class Writer:
         except sqlite3.Error as error:
             self._fail(group, error)
 
-    def _perform(self, group: list[_Entry]) -> list[Any]:
+    def _perform(self, group: _Group) -> list[Any]:
         roll_back(self._connection)
         self._begin()
         try:
@@ -182,7 +195,7 @@ class Writer:
         # One of them is unfit. The transaction is repeated with each on its own, so that only that one fails.
         roll_back(self._connection)
         self._begin()
-        return [self._alone(work) for _, work in group]
+        return [self._alone(piece.work) for piece in group]
 
     def _begin(self) -> None:
         end = self._loop.time() + INSISTENCE
@@ -194,12 +207,12 @@ class Writer:
                 if code_of(error) not in BUSY or self._loop.time() > end:
                     raise
 
-    def _together(self, group: list[_Entry]) -> list[Any]:
+    def _together(self, group: _Group) -> list[Any]:
         transaction = Transaction(self._connection)
         outcomes: list[Any] = []
-        for _, work in group:
+        for piece in group:
             try:
-                outcomes.append(work(transaction))
+                outcomes.append(piece.work(transaction))
             except AssentError as refusal:
                 outcomes.append(refusal)
         transaction.write_events()
@@ -231,7 +244,7 @@ class Writer:
         if self._crash_point is not None:
             self._crash_point("after commit", self._commits)
 
-    def _commit_aside(self, group: list[_Entry], outcomes: list[Any]) -> None:
+    def _commit_aside(self, group: _Group, outcomes: list[Any]) -> None:
         try:
             self._commit()
         except sqlite3.Error as error:
@@ -239,34 +252,34 @@ class Writer:
         else:
             self._tell(self._settle, group, outcomes)
 
-    def _tell(self, call: Callable[[list[_Entry], Any], None], group: list[_Entry], outcome: Any) -> None:
+    def _tell(self, call: Callable[[_Group, Any], None], group: _Group, outcome: Any) -> None:
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits for word
             self._loop.call_soon_threadsafe(call, group, outcome, context=self._context)
 
-    def _settle(self, group: list[_Entry], outcomes: list[Any]) -> None:
-        self._locked_since, self._tries = None, 0
-        self._hand_out(zip(group, outcomes, strict=True))
-
-    def _hand_out(self, settled: Iterator[tuple[_Entry, Any]]) -> None:
+    def _settle(self, group: _Group, outcomes: list[Any]) -> None:
         """Tell whoever waits, each as if it were a callback of its own; then go on."""
-        for (receipt, _), outcome in settled:
+        self._locked_since, self._tries = None, 0
+        told = iter(outcomes)
+        while group:
+            # What was written is let go one by one: what follows from it takes its place in memory.
+            piece, outcome = group.popleft(), next(told)
             try:
-                receipt.settle(outcome)
+                piece.settle(outcome)
             except Exception as error:  # noqa: BLE001 - told to the loop, as it would tell of its own callbacks
                 facts = {"message": "Exception in what follows a commit", "exception": error}
                 self._loop.call_exception_handler(facts)
-                self._loop.call_soon(receipt.settle, outcome, context=self._context)
+                self._loop.call_soon(piece.settle, outcome, context=self._context)
             except BaseException:  # the process is to end; the others hear of their commit if the loop runs on
-                self._loop.call_soon(receipt.settle, outcome, context=self._context)
-                self._loop.call_soon(self._hand_out, settled, context=self._context)
+                self._loop.call_soon(piece.settle, outcome, context=self._context)
+                self._loop.call_soon(self._settle, group, list(told), context=self._context)
                 raise
         self._go_on()
 
-    def _fail(self, group: list[_Entry], error: sqlite3.Error) -> None:
+    def _fail(self, group: _Group, error: sqlite3.Error) -> None:
         with suppress(sqlite3.Error):  # then the next transaction meets the same trouble, and says so
             roll_back(self._connection)
         if code_of(error) in BUSY and self._may_wait():
-            self._waiting = group + self._waiting
+            self._waiting.extendleft(reversed(group))
             self.is_committing = False
             self._loop.call_later(self._delay(), self._flush, context=self._context)
             return
