@@ -53,7 +53,7 @@ class Till:
     def take_less(self) -> str:
         scope = step_scope.get()
         assert scope is not None
-        scope.amounts["lost"] = 2
+        scope.amounts = {"lost": 2}
         return "less"
 
 
