@@ -1,13 +1,20 @@
 """Durable steps and governed calls a second, beside what bare SQLite does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from itertools import count as numbers
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from assent import Runtime
+from assent.store import Commit, Receipt, WorkerRecord
+from assent.store.commits import write_commit
+from assent.store.connection import connect, migrate
+from assent.store.rows import WORKER, insert, worker_row
+from assent.store.sqlite import SqliteStore
+from assent.store.writer import Transaction
 from benchmarks import programs
 from benchmarks.figures import Figure, Measure, Scale, Target, side_by_side
 from benchmarks.raw_sqlite import GROUP, grouped_inserts, single_commits
@@ -69,7 +76,13 @@ async def governed(scale: Scale, folder: Path) -> list[Figure]:
     ours = on_new_store(folder, lambda _: governed_calls(scale.callers, scale.calls_each))
     found = await side_by_side(ours, raw_grouped(folder, scale), scale.rounds)
     name, target = f"governed calls, {scale.callers} callers", Target(0.15, "ratio at least")
-    return [Figure(name=name, unit="/s", against=GROUPED, target=target, **found._asdict())]
+    writes = await side_by_side(
+        written_again(folder, scale), raw_grouped(_subfolder(folder, "beside"), scale), scale.rounds
+    )
+    return [
+        Figure(name=name, unit="/s", against=GROUPED, target=target, **found._asdict()),
+        Figure(name=f"{name}, only their writes", unit="/s", against=GROUPED, **writes._asdict()),
+    ]
 
 
 def on_new_store(folder: Path, measure: Callable[[Runtime], Awaitable[float]], **options: Any) -> Measure:
@@ -82,6 +95,49 @@ def on_new_store(folder: Path, measure: Callable[[Runtime], Awaitable[float]], *
             return await measure(runtime)
 
     return measured
+
+
+def written_again(folder: Path, scale: Scale) -> Measure:
+    """Governed calls a second if all that such a call did were to write what it writes, GROUP commits at a time."""
+    serial = numbers()
+
+    async def measured() -> float:
+        noting = NotingStore(folder / f"noted-{next(serial)}.db")
+        async with Runtime(store=noting):
+            await governed_calls(scale.callers, scale.calls_each)
+        return scale.callers * scale.calls_each / write_again(folder / f"again-{next(serial)}.db", noting.commits)
+
+    return measured
+
+
+class NotingStore(SqliteStore):
+    """Remembers what is appended."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.commits: list[tuple[str, Commit]] = []
+
+    def append(self, owner: str, commit: Commit) -> Receipt[None]:
+        self.commits.append((owner, commit))
+        return super().append(owner, commit)
+
+
+def write_again(path: Path, commits: Sequence[tuple[str, Commit]]) -> float:
+    """Seconds that it takes SQLite to write these commits, in groups."""
+    with closing(connect(str(path), "FULL")) as connection:
+        migrate(connection)
+        for owner in {owner for owner, _ in commits}:
+            worker = WorkerRecord(id=owner, host="", pid=0, started_at=0.0, expires_at=0.0)
+            connection.execute(insert(WORKER, "workers"), worker_row(worker))
+        start = perf_counter()
+        for place in range(0, len(commits), GROUP):
+            connection.execute("BEGIN IMMEDIATE")
+            transaction = Transaction(connection)
+            for owner, commit in commits[place : place + GROUP]:
+                write_commit(owner, commit, transaction)
+            transaction.write_events()
+            connection.execute("COMMIT")
+        return perf_counter() - start
 
 
 def raw_single(folder: Path, scale: Scale) -> Measure:

@@ -237,9 +237,8 @@ class GovernanceSuite:
             revoked = granted(name, status=ApprovalStatus.REVOKED, version=2)
             revoking = store.decide(revoked, verdict(approval_id=name, decision="revoke"), [])
             using = store.append(OWNER, commit(event(), permit=permit(f"p{number}", [name])))
-            outcomes: list[object] = await asyncio.gather(
-                *([revoking, using] if number % 2 else [using, revoking]), return_exceptions=True
-            )
+            first, second = (revoking, using) if number % 2 else (using, revoking)
+            outcomes = await asyncio.gather(first, second, return_exceptions=True)
             assert (True in outcomes) == any(isinstance(outcome, PermitRefused) for outcome in outcomes)
             record = await store.approval(name)
             assert record is not None

@@ -144,7 +144,9 @@ class Attempts:
         op.started_at = self._pen.now()
         attempt = self._attempt(op, arguments, scope)
         attempt.send(None)  # up to where it is a task: also one that is cancelled before its turn records how it ended
-        self.running[op.index] = self._desk.spawn(attempt)
+        task = self._desk.spawn(attempt)
+        if not task.done():  # as it may be where tasks begin at once, see asyncio.eager_task_factory
+            self.running[op.index] = task
 
     def _perform_late(self, op: StepOp, arguments: Mapping[str, Any]) -> None:
         if self._live.steps.get(op.index) is op and not self._pen.is_closed:
@@ -185,7 +187,7 @@ class Attempts:
             raise StepTimeout(f"step {op.name} took longer than its timeout of {seconds:g} s.") from error
 
     def _performed(self, op: StepOp, scope: StepScope, error: BaseException | None, result: Any) -> None:
-        del self.running[op.index]
+        self.running.pop(op.index, None)
         if self._pen.is_closed:
             return
         if isinstance(error, asyncio.CancelledError) and not op.cancelled and _is_cancelled_from_outside():

@@ -228,7 +228,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def get_task_factory(self) -> None:
         return None
 
-    get_debug = staticmethod(bool)  # False, without a frame of Python: every future and handle asks
+    # False, without a frame of Python: every future and handle asks.
+    get_debug = staticmethod(bool)  # pyright: ignore[reportAssignmentType]
 
     def is_running(self) -> bool:
         return True

@@ -79,7 +79,7 @@ class Pen:
         self.last_commit: Receipt[None] | None = None
         self.followers: Sequence[Watcher] = ()  # who watch this execution alone
         self._desk = desk
-        self._surrounded: Callable[..., None] = desk.surroundings().run
+        self._surrounded: Callable[..., Any] = desk.surroundings().run
         self._owner = owner
         self._deliver = deliver
         self._go_on = go_on
