@@ -128,12 +128,19 @@ class SqliteFile:
                 crash_point=self._crash_point,
             )
             self.changed()
-            self._last_resort = weakref.finalize(self, self._writer.drain)
+            self._last_resort = weakref.finalize(self, _abandon, self._writer, self._reader)
             opened.pop_all()
 
     def _read(self, sql: str, *values: object, **named: object) -> list[Any]:
         with translated(self.location):
             return self._reader.execute(sql, named or values).fetchall()
+
+
+def _abandon(writer: Writer, reader: sqlite3.Connection) -> None:
+    """Close what nobody has closed."""
+    writer.drain()
+    if reader is not writer.connection:
+        reader.close()
 
 
 def _counts(connection: sqlite3.Connection) -> Mapping[str, Mapping[str, int]]:

@@ -109,7 +109,7 @@ class Writer:
         loop_budget: float,
         crash_point: CrashPoint | None,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._location = location
         self._patience = patience
         self._loop_budget = loop_budget
@@ -156,7 +156,7 @@ class Writer:
         group, self._waiting = self._waiting, deque()
         try:
             if group:
-                self._connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+                self.connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
                 self._perform(group)
                 self._commit()
         finally:
@@ -165,15 +165,15 @@ class Writer:
     def _end(self) -> None:
         self._closed = True
         self._thread.shutdown()
-        self._connection.close()
+        self.connection.close()
 
     def _flush(self) -> None:
         group, self._waiting = self._waiting, deque()
         try:
-            before = self._connection.total_changes
+            before = self.connection.total_changes
             outcomes = self._perform(group)
-            if self._connection.total_changes == before:  # only refusals and questions: nothing to put on disk
-                roll_back(self._connection)
+            if self.connection.total_changes == before:  # only refusals and questions: nothing to put on disk
+                roll_back(self.connection)
                 self._settle(group, outcomes)
             elif self._cost < self._loop_budget:
                 self._commit()
@@ -185,7 +185,7 @@ class Writer:
             self._fail(group, error)
 
     def _perform(self, group: _Group) -> list[Any]:
-        roll_back(self._connection)
+        roll_back(self.connection)
         self._begin()
         try:
             return self._together(group)
@@ -193,7 +193,7 @@ class Writer:
             if code_of(error) in STORAGE:
                 raise
         # One of them is unfit. The transaction is repeated with each on its own, so that only that one fails.
-        roll_back(self._connection)
+        roll_back(self.connection)
         self._begin()
         return [self._alone(piece.work) for piece in group]
 
@@ -201,14 +201,14 @@ class Writer:
         end = self._loop.time() + INSISTENCE
         while True:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self.connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.Error as error:
                 if code_of(error) not in BUSY or self._loop.time() > end:
                     raise
 
     def _together(self, group: _Group) -> list[Any]:
-        transaction = Transaction(self._connection)
+        transaction = Transaction(self.connection)
         outcomes: list[Any] = []
         for piece in group:
             try:
@@ -219,8 +219,8 @@ class Writer:
         return outcomes
 
     def _alone(self, work: Work[Any]) -> Any:
-        self._connection.execute("SAVEPOINT one")
-        transaction = Transaction(self._connection)
+        self.connection.execute("SAVEPOINT one")
+        transaction = Transaction(self.connection)
         try:
             outcome = work(transaction)
             transaction.write_events()
@@ -229,9 +229,9 @@ class Writer:
         except UNFIT as error:
             if code_of(error) in STORAGE:
                 raise
-            self._connection.execute("ROLLBACK TO one")
+            self.connection.execute("ROLLBACK TO one")
             outcome = translate(error, self._location)
-        self._connection.execute("RELEASE one")
+        self.connection.execute("RELEASE one")
         return outcome
 
     def _commit(self) -> None:
@@ -239,7 +239,7 @@ class Writer:
         if self._crash_point is not None:
             self._crash_point("before commit", self._commits)
         start = self._loop.time()
-        self._connection.execute("COMMIT")
+        self.connection.execute("COMMIT")
         self._cost += (self._loop.time() - start - self._cost) / 16
         if self._crash_point is not None:
             self._crash_point("after commit", self._commits)
@@ -277,7 +277,7 @@ class Writer:
 
     def _fail(self, group: _Group, error: sqlite3.Error) -> None:
         with suppress(sqlite3.Error):  # then the next transaction meets the same trouble, and says so
-            roll_back(self._connection)
+            roll_back(self.connection)
         if code_of(error) in BUSY and self._may_wait():
             self._waiting.extendleft(reversed(group))
             self.is_committing = False
