@@ -640,6 +640,67 @@ async def test_a_permit_is_taken_up_with_all_that_goes_with_it_or_not_at_all(
         assert await types(store) == ["policy.approval.withdrawn", "step"] * is_done
 
 
+@pytest.mark.parametrize("moment", ["before commit", "after commit"])
+def test_ctrl_c_in_the_midst_of_a_commit_keeps_nobody_waiting(path: Path, moment: str) -> None:
+    pressed: list[int] = []
+
+    def crash_point(where: str, number: int) -> None:
+        if (where, number) == (moment, 2) and not pressed:
+            pressed.append(number)
+            raise KeyboardInterrupt
+
+    async def begin() -> SqliteStore:
+        store = await SqliteStore(path, loop_budget=float("inf"), crash_point=crash_point).__aenter__()
+        await store.register(worker())
+        return store
+
+    async def write(store: SqliteStore) -> None:
+        await asyncio.gather(*(store.append(OWNER, commit(event(type=f"line {op}"))) for op in range(3)))
+
+    with closing(asyncio.new_event_loop()) as loop:
+        store = loop.run_until_complete(begin())
+        writing = loop.create_task(write(store))
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(writing)
+        loop.run_until_complete(writing)
+        loop.run_until_complete(store.__aexit__())
+    assert asyncio.run(journal_of(path)) == ["line 0", "line 1", "line 2"]
+
+
+def test_ctrl_c_in_what_follows_a_commit_takes_no_word_from_the_others(path: Path) -> None:
+    told: list[str] = []
+
+    def presses(_: object) -> None:
+        told.append("first")
+        raise KeyboardInterrupt
+
+    async def write() -> None:
+        async with SqliteStore(path, loop_budget=float("inf")) as store:
+            await store.register(worker())
+            first, second = (store.append(OWNER, commit(event(op=op))) for op in range(2))
+            first.then(presses)
+            first.then(lambda _: told.append("first again"))
+            second.then(lambda _: told.append("second"))
+            await second
+
+    with closing(asyncio.new_event_loop()) as loop:
+        writing = loop.create_task(write())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(writing)
+        loop.run_until_complete(writing)
+    assert told == ["first", "first again", "second"]
+
+
+async def test_a_store_answers_on_its_own_loop_only(store: SqliteStore) -> None:
+    async def elsewhere() -> None:
+        await receipt
+
+    receipt = store.append(OWNER, commit(event()))
+    with pytest.raises(UsageError, match="another one"):
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+    await receipt
+
+
 @pytest.mark.parametrize("budget", [0.0, float("inf")])
 def test_a_commit_lands_though_the_loop_is_closed(path: Path, budget: float) -> None:
     async def begin() -> SqliteStore:

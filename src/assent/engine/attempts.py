@@ -6,7 +6,7 @@ process ended in between, or the attempt was interrupted, `verify` is asked; and
 
 import asyncio
 import types
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -157,7 +157,7 @@ class Attempts:
         result: Any = None
         error: BaseException | None = None
         try:
-            await _is_task()
+            await _first_turn()
             step_scope.set(scope)
             for gate in self._desk.hooks.gates:
                 await gate(scope.info, op.name, arguments)
@@ -165,8 +165,10 @@ class Attempts:
             seconds = op.spec.timeout
             work = op.spec.perform(arguments)
             result = await (work if seconds is None else self._in_time(op, work, seconds))
-        except GeneratorExit:
-            raise  # the loop is gone, and with it whoever could write
+        except GeneratorExit as stop:
+            if not self._is_running(op):
+                raise  # it is thrown away: the loop is gone, and with it whoever could write
+            error = stop
         except SystemExit as stop:
             error = RuntimeError(f"step {op.name} called exit({stop.code!r})")
             error.__cause__ = stop
@@ -175,6 +177,11 @@ class Attempts:
         self._performed(op, scope, error, result)
         if isinstance(error, KeyboardInterrupt):
             raise error
+        error = None  # it knows this frame, and would keep it until the collector comes by
+
+    def _is_running(self, op: StepOp) -> bool:
+        task = self.running.get(op.index)
+        return task is not None and not task.get_loop().is_closed() and asyncio.current_task(task.get_loop()) is task
 
     async def _in_time(self, op: StepOp, work: Awaitable[Any], seconds: float) -> Any:
         limit = asyncio.timeout(seconds)
@@ -190,17 +197,17 @@ class Attempts:
         self.running.pop(op.index, None)
         if self._pen.is_closed:
             return
+        surrounded: Callable[..., Any] = self._desk.surroundings().run
+        ended = partial(surrounded, self._ended, op, scope, error, result)
         if isinstance(error, asyncio.CancelledError) and not op.cancelled and _is_cancelled_from_outside():
             # Somebody cancelled the task itself. If that is because the event loop ends, it is as in a crash, and the
             # loop is gone by then; else the step did it to itself.
-            surroundings = self._desk.surroundings()
-            asyncio.get_running_loop().call_later(LOOP_ENDS, self._ended, op, scope, error, None, context=surroundings)
+            asyncio.get_running_loop().call_later(LOOP_ENDS, ended)
         elif op.spec.is_inner:
             # What it leads to may be done at once, and workflow code may not be entered from inside a task.
-            surroundings = self._desk.surroundings()
-            asyncio.get_running_loop().call_soon(self._ended, op, scope, error, result, context=surroundings)
+            asyncio.get_running_loop().call_soon(ended)
         else:
-            self._ended(op, scope, error, result)
+            ended()
 
     def _ended(self, op: StepOp, scope: StepScope, error: BaseException | None, result: Any) -> None:
         if self._pen.is_closed:
@@ -241,14 +248,14 @@ class Attempts:
         commit = self._recorded(op, "step.completed", text, notes)
         commit.sealed = sealed
         if op.spec.settles and op.permit is not None:
-            commit.settlement = _settlement(op.permit, "done", (scope and scope.amounts) or {})
-        settle = partial(self._live.settle, op.index, commit.events[-1].at, value)
+            commit.settlement = _settlement(op.permit, "done", (scope.amounts if scope else None) or {})
+        at = commit.events[-1].at
         # Not what people have said, which is dealt with while workflow code is seen to.
         may_lead = op.spec.is_inner and scope is not None and not (sealed or commit.settlement or commit.blobs)
         if may_lead and not self._pen.in_flight:
-            self._pen.lead(commit, settle)
+            self._pen.lead(commit, self._live.settle, op.index, at, value)
         else:
-            self._pen.complete(commit, settle)
+            self._pen.complete(commit, self._live.settle, op.index, at, value)
 
     def _kept(self, op: StepOp, result: Any) -> tuple[str, Any, Sequence[tuple[int, str]]]:
         """A result as the journal keeps it, as workflow code sees it, and what is sealed of it."""
@@ -269,7 +276,7 @@ class Attempts:
         if op.permit is not None and kind == "step.failed":
             touched = op.touched or (scope is not None and scope.touched)
             commit.settlement = _settlement(op.permit, "failed" if touched else "undone", {})
-        self._pen.complete(commit, partial(self._live.settle, op.index, commit.events[-1].at, error=error))
+        self._pen.complete(commit, self._live.settle, op.index, commit.events[-1].at, None, error)
 
     def _told(self, op: StepOp, error: BaseException) -> tuple[str, BaseException]:
         text, error = live_failure(error, StepFailed)
@@ -380,8 +387,8 @@ class Attempts:
 
 
 @types.coroutine
-def _is_task() -> Generator[None, None, None]:
-    """Reached when the coroutine has become a task and has its turn."""
+def _first_turn() -> Generator[None, None, None]:
+    """Comes when the coroutine has become a task."""
     yield
 
 

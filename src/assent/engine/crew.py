@@ -345,6 +345,10 @@ class Crew:
         if self._stopping:
             work.close()
             return
-        task = self.spawn(work)
+        self._kept(self.spawn(work))
+
+    def _kept(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        """The task, which is cancelled if it has not ended when all does."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -10,7 +10,7 @@ disagree, or the store failed. In the last case memory is thrown away and the ex
 
 import asyncio
 import math
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -126,10 +126,10 @@ class Drive:
 
     # Going on.
 
-    def _deliver(self, completion: Action) -> None:
+    def _deliver(self, completion: Callable[..., None], *args: Any) -> None:
         live = self._live
         assert live is not None
-        completion()
+        completion(*args)
         live.advance()
         self._go_on()
 
@@ -255,7 +255,7 @@ class Drive:
             self._wake()
         for timer in due:
             event = Event(self.id, "timer.fired", now, timer.index)
-            self._pen.complete(self._pen.commit(event), partial(live.fire, timer.index, now))
+            self._pen.complete(self._pen.commit(event), live.fire, timer.index, now)
         self._set_alarm(live)
 
     # Waiting.

@@ -1,7 +1,6 @@
 """What comes to one execution from outside: signals, cancellations, and what people say of effects in doubt."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from assent.codec import from_json, to_json
 from assent.engine.attempts import Attempts
@@ -62,7 +61,7 @@ class Letters:
         op.served = True
         now = self._pen.now()
         event = Event(self._pen.id, "signal.received", now, op.index, op.name, value=letter.value)
-        self._pen.complete(self._pen.commit(event), partial(self._live.receive, op.index, op.name, letter.value, now))
+        self._pen.complete(self._pen.commit(event), self._live.receive, op.index, op.name, letter.value, now)
         return True
 
     def _cancel(self, letter: Message) -> None:
@@ -71,7 +70,7 @@ class Letters:
         now = self._pen.now()
         facts = to_json({"reason": reason, "by": letter.sender})
         event = Event(self._pen.id, "execution.cancelling", now, value=facts)
-        self._pen.complete(self._pen.commit(event), partial(self._live.cancel, reason, now))
+        self._pen.complete(self._pen.commit(event), self._live.cancel, reason, now)
 
     def _is_resolved(self, letter: Message) -> bool:
         if self._attempts.is_asking:

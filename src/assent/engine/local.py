@@ -11,8 +11,8 @@ from assent.engine.drive import Drive
 from assent.engine.engine import News, Program
 from assent.engine.reading import read_execution, read_journal
 from assent.engine.starting import Birth, new_execution
+from assent.engine.writing import Action
 from assent.errors import (
-    AssentError,
     DuplicateWorkflow,
     ExecutionConflict,
     LeaseLost,
@@ -72,32 +72,33 @@ class LocalEngine(Crew):
             return birth.check_same_call(await self._leave_to_others(birth))
         given = None if program.captured else arguments
         begin = partial(self._begin, program, given, attended, id is not None)
+        leave = partial(self._unattend, birth.record.id) if attended else _nobody_leaves
         try:
-            return await self._create(birth, begin)
+            return await self._create(birth, begin, leave)
         except ExecutionConflict:
             stored = birth.check_same_call(await self.execution(birth.record.id))
             if attended and program.captured:
                 await self._attend(stored)
             return stored
 
-    async def _create(self, birth: Birth, begin: Callable[[Birth, AssentError | None], None]) -> ExecutionRecord:
+    async def _create(self, birth: Birth, begin: Callable[[Birth], None], leave: Action) -> ExecutionRecord:
         """Make an execution that is driven here."""
         try:
-            await self._write(birth, begin)
+            await self._write(birth, begin, leave)
         except LeaseLost:
             await self._lease.recover()
             birth = birth.owned_by(self.owner)
-            await self._write(birth, begin)
+            await self._write(birth, begin, leave)
         return birth.record
 
-    async def _write(self, birth: Birth, begin: Callable[[Birth, AssentError | None], None]) -> None:
+    async def _write(self, birth: Birth, begin: Callable[[Birth], None], leave: Action) -> None:
         """Make it and begin, also if whoever asks for it leaves meanwhile: nobody else would drive it."""
         written = self.store.append(self.owner, birth.commit([birth.started]))
-        written.then(partial(begin, birth))
+        written.then(lambda error: begin(birth) if error is None else None)
         try:
             await written
         except asyncio.CancelledError:
-            written.then(lambda _: self._unattend(birth.record.id))
+            written.then(lambda error: leave() if error is None else None)
             raise
 
     async def _leave_to_others(self, birth: Birth) -> ExecutionRecord:
@@ -113,21 +114,12 @@ class LocalEngine(Crew):
         return stored
 
     def _begin(
-        self,
-        program: Program,
-        given: Mapping[str, Any] | None,
-        attended: bool,
-        is_known: bool,
-        birth: Birth,
-        error: AssentError | None,
+        self, program: Program, given: Mapping[str, Any] | None, attended: bool, is_known: bool, birth: Birth
     ) -> None:
         """Drive an execution that was just made. Only who knows its id can have written to it already."""
-        if error is not None:
-            return
-        surrounded = self.surroundings().run
-        surrounded(self.hooks.seen, [birth.started])
+        self.surroundings().run(self.hooks.seen, [birth.started])
         record = birth.record
-        if record.owner != self.owner:
+        if record.owner != self.owner or self._stopping:
             return
         if birth.arguments is not record.arguments:
             record = replace(record, arguments=birth.arguments)
@@ -135,7 +127,7 @@ class LocalEngine(Crew):
         if is_known:
             self._background(self._begin_with_letters(drive, birth, given))
         else:
-            surrounded(drive.begin, [birth.started], (), given)
+            self.surroundings().run(drive.begin, [birth.started], (), given)
 
     async def _begin_with_letters(self, drive: Drive, birth: Birth, given: Mapping[str, Any] | None) -> None:
         try:
@@ -151,7 +143,13 @@ class LocalEngine(Crew):
         if drive is not None:
             drive.attended += 1
         elif not record.status.is_final and Workflow(record.name, record.version) in self._programs:
-            await self._take(record.id, attended=1)
+            # Once it is claimed nobody else drives it, also if whoever waits for it leaves meanwhile.
+            taking = self._kept(self.spawn(self._take(record.id, attended=1)))
+            try:
+                await asyncio.shield(taking)
+            except asyncio.CancelledError:
+                taking.add_done_callback(lambda _: self._unattend(record.id))
+                raise
 
     async def result(self, execution_id: str, *, timeout: float | None = None) -> Any:
         with self._waiters.result_of(execution_id) as waiter:
@@ -227,3 +225,7 @@ class LocalEngine(Crew):
     async def events(self, execution_id: str) -> list[Event]:
         await self.execution(execution_id)
         return await read_journal(self.store, execution_id)
+
+
+def _nobody_leaves() -> None:
+    """What is done about a caller who never waited."""

@@ -49,7 +49,7 @@ class StepScope:
     amounts: Mapping[str, int] | None = None  # millionths that it really took of each hold, by key
 
     def note(self, type: str, name: str | None, value: str | None) -> None:
-        """Have an event journaled together with the outcome. `value`: JSON."""
+        """Have an event, one of few, journaled together with the outcome. `value`: JSON."""
         self.notes = (*self.notes, Note(type, name, value))
 
 

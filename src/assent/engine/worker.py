@@ -55,7 +55,8 @@ class Lookout:
         if self._looking is not None:
             self._again = True
             return
-        self._looking = asyncio.get_running_loop().create_task(self._run())
+        looking = asyncio.get_running_loop().create_task(self._run())
+        self._looking = None if looking.done() else looking  # as it may be where tasks begin at once
 
     def wake_at(self, at: float) -> None:
         """There will be something to do at that time (Unix seconds), or earlier."""

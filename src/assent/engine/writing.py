@@ -65,7 +65,7 @@ class Pen:
         execution_id: str,
         owner: str,
         *,
-        deliver: Callable[[Action], None],
+        deliver: Callable[..., None],
         go_on: Action,
         failed: Callable[[Exception], None],
     ) -> None:
@@ -128,15 +128,15 @@ class Pen:
         """A commit with these events, to be filled in and written."""
         return Commit(execution_id=self.id, events=[*events])
 
-    def complete(self, commit: Commit, completion: Action) -> None:
+    def complete(self, commit: Commit, completion: Callable[..., None], *args: Any) -> None:
         """Journal a completion, and hand it to workflow code when that is durable."""
-        self.write(commit, completion, is_completion=True)
+        self.write(commit, partial(self._deliver, completion, *args))
 
-    def lead(self, commit: Commit, completion: Action) -> None:
+    def lead(self, commit: Commit, completion: Callable[..., None], *args: Any) -> None:
         """Hand a completion over, and journal it with what it leads to. Not beside a commit that is under way."""
         self._noted += commit.events
         self.is_ahead = True
-        self._deliver(completion)
+        self._deliver(completion, *args)
 
     def tell(self) -> None:
         """Write what has been noted, and go on when that is durable."""
@@ -152,8 +152,6 @@ class Pen:
         commit: Commit,
         then: Action | None = None,
         refused: Callable[[PermitRefused], None] | None = None,
-        *,
-        is_completion: bool = False,
     ) -> None:
         """Write a commit, with what has been noted, then act. `refused`: what to do if its permit is."""
         noted: Sequence[Event] = ()
@@ -171,7 +169,7 @@ class Pen:
             commit.change = commit.change or Change(status=Status.RUNNING)
         self.in_flight += 1
         self.last_commit = self._desk.store.append(self._owner, commit)
-        self.last_commit.then(partial(self._surrounded, self._written, commit, noted, then, refused, is_completion))
+        self.last_commit.then(partial(self._surrounded, self._written, commit, noted, then, refused))
 
     def _written(
         self,
@@ -179,7 +177,6 @@ class Pen:
         noted: Sequence[Event],
         then: Action | None,
         refused: Callable[[PermitRefused], None] | None,
-        is_completion: bool,
         error: AssentError | None,
     ) -> None:
         self.in_flight -= 1
@@ -191,9 +188,7 @@ class Pen:
             self.is_ahead = False
             if self.journal is not None:
                 self.journal += as_read_back(commit)
-            if is_completion and then is not None:
-                self._deliver(then)
-            elif then is not None:
+            if then is not None:
                 then()
         elif refused is not None and isinstance(error, PermitRefused):
             self._take_back(commit, noted)

@@ -35,7 +35,7 @@ class SqliteFile:
     _reader: sqlite3.Connection
     _connection: sqlite3.Connection
     _writer: Writer
-    _last_resort: "weakref.finalize[[], SqliteFile]"
+    _last_resort: "weakref.finalize[[Writer, sqlite3.Connection], SqliteFile]"
 
     def __init__(
         self,

@@ -4,7 +4,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from assent.store import rows
@@ -55,7 +54,7 @@ class SqliteOutbox(SqliteFile):
         return await self._writer.put(work)
 
     async def close_notice(self, notice: NoticeRecord, parts: Sequence[NoticeRecord] = ()) -> None:
-        await self._writer.put(partial(_close, notice, parts))
+        await self._writer.put(_close, notice, parts)
 
     async def next_notice(self, channels: Sequence[str]) -> float | None:
         sql = f"SELECT min(due_at) FROM notices WHERE {DUE}"
@@ -63,7 +62,7 @@ class SqliteOutbox(SqliteFile):
         return min((due_at for due_at in found if due_at is not None), default=None)
 
     async def remind(self, approval: ApprovalRecord, events: Sequence[Event]) -> bool:
-        return await self._writer.put(partial(write_reminder, approval, events))
+        return await self._writer.put(write_reminder, approval, events)
 
 
 def _claimed(notice: NoticeRecord, until: float, transaction: Transaction) -> NoticeRecord:

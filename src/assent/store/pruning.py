@@ -4,7 +4,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Final
 
 from assent.store.file import SqliteFile
@@ -67,7 +66,7 @@ class SqliteRetention(SqliteFile):
         return [tuple(row[0] for row in self._read(MEMBERS, root=root, before=before)) for (root,) in roots]
 
     async def forget(self, family: Mapping[str, int], before: float) -> Forgotten | None:
-        return await self._writer.put(partial(_forget, dict(family), before))
+        return await self._writer.put(_forget, dict(family), before)
 
     async def sweep(self) -> int:
         # Going through the whole journal takes too long for a transaction, and old events do not come to refer to
@@ -75,7 +74,7 @@ class SqliteRetention(SqliteFile):
         (seq,) = self._read("SELECT coalesce(max(seq), 0) FROM journal")[0]
         kept = {digest for (digest,) in self._read(REFERENCES, seq=0)}
         idle = [digest for (digest,) in self._read("SELECT digest FROM blobs") if digest not in kept]
-        return await self._writer.put(partial(_drop, idle, seq)) if idle else 0
+        return await self._writer.put(_drop, idle, seq) if idle else 0
 
 
 def _forget(family: Mapping[str, int], before: float, transaction: Transaction) -> Forgotten | None:

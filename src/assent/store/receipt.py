@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Final, Generic, TypeVar
 
-from assent.errors import AssentError
+from assent.errors import AssentError, UsageError
 
 T = TypeVar("T")
 
@@ -18,25 +18,23 @@ class Receipt(Generic[T]):
     """The word that work is on disk, or why not. Await it, or name somebody to be told in the same turn of the loop.
 
     It is no future: between the commit and whoever is told stands nothing that has to be scheduled. Whoever stops
-    waiting for it takes nothing back.
+    waiting for it takes nothing back. It belongs to the event loop of its store.
     """
 
-    __slots__ = ("_others", "_outcome", "_told")
+    __slots__ = ("_loop", "_outcome", "_told")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._loop = loop or asyncio.get_running_loop()
         self._outcome: object = PENDING
-        self._told: Told | None = None
-        self._others: tuple[Told, ...] = ()  # mostly there are none
+        self._told: tuple[Told, ...] = ()
 
     def then(self, told: Told) -> None:
         """Have `told` called, outside of any task and after those that were named before. Never at once."""
-        if self._outcome is PENDING and self._told is None:
-            self._told = told
-        elif self._outcome is PENDING:
-            self._others += (told,)
+        if self._outcome is PENDING:
+            self._told += (told,)
         else:
             error = self._outcome if isinstance(self._outcome, AssentError) else None
-            asyncio.get_running_loop().call_soon(told, error)
+            self._loop.call_soon(told, error)
 
     def settle(self, outcome: T | AssentError) -> None:
         """For the store: the work is done with this outcome, or was refused.
@@ -45,14 +43,18 @@ class Receipt(Generic[T]):
         """
         self._outcome = outcome
         error = outcome if isinstance(outcome, AssentError) else None
-        while self._told is not None:
-            told = self._told
-            self._told, self._others = (self._others[0], self._others[1:]) if self._others else (None, ())
+        while self._told:
+            told, self._told = self._told[0], self._told[1:]
             told(error)
 
     def __await__(self) -> Generator[Any, None, T]:
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError(
+                "A store answers on the event loop on which it was opened, and this is another one. In workflow code, "
+                "which has a loop of its own, put the call into a @step."
+            )
         if self._outcome is PENDING:
-            word: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            word = self._loop.create_future()
             self.then(lambda _: None if word.done() else word.set_result(None))
             yield from word
         if isinstance(self._outcome, AssentError):

@@ -8,7 +8,6 @@ all of them are in.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 
 from assent.codec import to_json
 from assent.errors import StoreCorrupt, UsageError
@@ -76,7 +75,7 @@ class SqliteStore(
         return await self._writer.put(work)
 
     async def retire(self, worker_id: str) -> None:
-        await self._writer.put(partial(_end_leases, "id = ?", worker_id))
+        await self._writer.put(_end_leases, "id = ?", worker_id)
 
     async def take_over(self, now: float) -> int:
         def work(transaction: Transaction) -> int:
@@ -152,7 +151,7 @@ class SqliteStore(
     # journal
 
     def append(self, owner: str, commit: Commit) -> Receipt[None]:
-        return self._writer.put(partial(write_commit, owner, commit))
+        return self._writer.put(write_commit, owner, commit)
 
     async def journal(self, execution_id: str, after: int = 0) -> list[Event]:
         sql = f"{EVENTS} WHERE execution_id = ? AND seq > ? ORDER BY seq"
@@ -241,7 +240,7 @@ class SqliteStore(
         events: Sequence[Event],
         message: Message | None = None,
     ) -> bool:
-        decided = self._writer.put(partial(write_decision, approval, verdict, events, message))
+        decided = self._writer.put(write_decision, approval, verdict, events, message)
         # Whoever decides in this process need not know who looks out for work in it. Said before the commit is on
         # disk, the word could be taken by a look that does not find it yet.
         decided.then(self._word_was_sent)
@@ -255,7 +254,7 @@ class SqliteStore(
                 f"A bucket needs a rate above 0 and a burst of at least 1 that flows in within a century, "
                 f"not {rate!r} and {burst!r}."
             )
-        return await self._writer.put(partial(take_token, key, rate, burst, now))
+        return await self._writer.put(take_token, key, rate, burst, now)
 
 
 def _claimed(record: ExecutionRecord, owner: str, transaction: Transaction) -> ExecutionRecord:

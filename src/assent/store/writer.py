@@ -77,17 +77,20 @@ class Transaction:
         self.executemany(ADD_EVENT, self.events[full:])
 
 
-Work = Callable[[Transaction], T]
+Work = Callable[..., T]
+"""Called with its arguments, and after them the transaction."""
 
 
 class Piece(Receipt[T]):
-    """Work that waits for its transaction, and the word of it."""
+    """Work that waits for its transaction, what came of it there, and the word of it."""
 
-    __slots__ = ("work",)
+    __slots__ = ("args", "outcome", "work")
 
-    def __init__(self, work: Work[T]) -> None:
-        super().__init__()
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work[T], args: tuple[Any, ...]) -> None:
+        super().__init__(loop)
         self.work = work
+        self.args = args
+        self.outcome: Any = None
 
 
 _Group = deque[Piece[Any]]
@@ -119,6 +122,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "assent-commit")
         self._waiting: _Group = deque()
         self._scheduled = False
+        self._has_begun = False
         self._closed = False
         self._locked_since: float | None = None
         self._tries = 0
@@ -126,9 +130,9 @@ class Writer:
         self._cost = 0.0
         self.is_committing = False
 
-    def put(self, work: Work[T]) -> Receipt[T]:
+    def put(self, work: Work[T], *args: Any) -> Receipt[T]:
         """Have `work` done in the next transaction. Order is kept."""
-        piece = Piece(work)
+        piece = Piece(self._loop, work, args)
         if self._closed:
             piece.settle(StoreUnavailable("The store is closed; open it with `async with`."))
             return piece
@@ -170,69 +174,88 @@ class Writer:
     def _flush(self) -> None:
         group, self._waiting = self._waiting, deque()
         try:
-            before = self.connection.total_changes
-            outcomes = self._perform(group)
-            if self.connection.total_changes == before:  # only refusals and questions: nothing to put on disk
-                roll_back(self.connection)
-                self._settle(group, outcomes)
-            elif self._cost < self._loop_budget:
-                self._commit()
-                self._settle(group, outcomes)
-            else:
-                self.is_committing = True
-                self._thread.submit(self._commit_aside, group, outcomes)
+            is_written = self._write(group)
         except sqlite3.Error as error:
             self._fail(group, error)
+        except BaseException:  # Ctrl-C; the loop may run on for a while, and nobody shall wait in vain
+            self._take_up_again(group)
+            raise
+        else:
+            if is_written:
+                self._settle(group)
 
-    def _perform(self, group: _Group) -> list[Any]:
+    def _write(self, group: _Group) -> bool:
+        """Have a group written. False: its COMMIT is left to a thread, which tells of it."""
+        before = self.connection.total_changes
+        self._perform(group)
+        if self.connection.total_changes == before:  # only refusals and questions: nothing to put on disk
+            roll_back(self.connection)
+        elif self._cost < self._loop_budget:
+            self._commit()
+        else:
+            self.is_committing = True
+            self._thread.submit(self._commit_aside, group)
+        return not self.is_committing
+
+    def _take_up_again(self, group: _Group) -> None:
+        """Go on, in another turn, with a group in whose midst the process was told to end."""
+        if self.is_committing:
+            return
+        if self._has_begun and not self.connection.in_transaction:  # so it is on disk
+            self._loop.call_soon(self._settle, group, context=self._context)
+            return
         roll_back(self.connection)
+        self._waiting.extendleft(reversed(group))
+        self._schedule()
+
+    def _perform(self, group: _Group) -> None:
         self._begin()
         try:
-            return self._together(group)
+            self._together(group)
+            return
         except UNFIT as error:
             if code_of(error) in STORAGE:
                 raise
         # One of them is unfit. The transaction is repeated with each on its own, so that only that one fails.
-        roll_back(self.connection)
         self._begin()
-        return [self._alone(piece.work) for piece in group]
+        for piece in group:
+            self._alone(piece)
 
     def _begin(self) -> None:
+        self._has_begun = False
+        roll_back(self.connection)
         end = self._loop.time() + INSISTENCE
-        while True:
+        while not self._has_begun:
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
-                return
+                self._has_begun = True
             except sqlite3.Error as error:
                 if code_of(error) not in BUSY or self._loop.time() > end:
                     raise
 
-    def _together(self, group: _Group) -> list[Any]:
+    def _together(self, group: _Group) -> None:
         transaction = Transaction(self.connection)
-        outcomes: list[Any] = []
         for piece in group:
             try:
-                outcomes.append(piece.work(transaction))
+                piece.outcome = piece.work(*piece.args, transaction)
             except AssentError as refusal:
-                outcomes.append(refusal)
+                piece.outcome = refusal
         transaction.write_events()
-        return outcomes
 
-    def _alone(self, work: Work[Any]) -> Any:
+    def _alone(self, piece: Piece[Any]) -> None:
         self.connection.execute("SAVEPOINT one")
         transaction = Transaction(self.connection)
         try:
-            outcome = work(transaction)
+            piece.outcome = piece.work(*piece.args, transaction)
             transaction.write_events()
         except AssentError as refusal:
-            outcome = refusal
+            piece.outcome = refusal
         except UNFIT as error:
             if code_of(error) in STORAGE:
                 raise
             self.connection.execute("ROLLBACK TO one")
-            outcome = translate(error, self._location)
+            piece.outcome = translate(error, self._location)
         self.connection.execute("RELEASE one")
-        return outcome
 
     def _commit(self) -> None:
         self._commits += 1
@@ -244,34 +267,34 @@ class Writer:
         if self._crash_point is not None:
             self._crash_point("after commit", self._commits)
 
-    def _commit_aside(self, group: _Group, outcomes: list[Any]) -> None:
+    def _commit_aside(self, group: _Group) -> None:
         try:
             self._commit()
         except sqlite3.Error as error:
             self._tell(self._fail, group, error)
         else:
-            self._tell(self._settle, group, outcomes)
+            self._tell(self._settle, group)
 
-    def _tell(self, call: Callable[[_Group, Any], None], group: _Group, outcome: Any) -> None:
+    def _tell(self, call: Callable[..., None], *args: Any) -> None:
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits for word
-            self._loop.call_soon_threadsafe(call, group, outcome, context=self._context)
+            self._loop.call_soon_threadsafe(call, *args, context=self._context)
 
-    def _settle(self, group: _Group, outcomes: list[Any]) -> None:
+    def _settle(self, group: _Group) -> None:
         """Tell whoever waits, each as if it were a callback of its own; then go on."""
         self._locked_since, self._tries = None, 0
-        told = iter(outcomes)
         while group:
             # What was written is let go one by one: what follows from it takes its place in memory.
-            piece, outcome = group.popleft(), next(told)
+            piece = group.popleft()
+            piece.args = ()
             try:
-                piece.settle(outcome)
+                piece.settle(piece.outcome)
             except Exception as error:  # noqa: BLE001 - told to the loop, as it would tell of its own callbacks
                 facts = {"message": "Exception in what follows a commit", "exception": error}
                 self._loop.call_exception_handler(facts)
-                self._loop.call_soon(piece.settle, outcome, context=self._context)
-            except BaseException:  # the process is to end; the others hear of their commit if the loop runs on
-                self._loop.call_soon(piece.settle, outcome, context=self._context)
-                self._loop.call_soon(self._settle, group, list(told), context=self._context)
+                group.appendleft(piece)  # there may be others who are told of it
+            except BaseException:  # as above
+                group.appendleft(piece)
+                self._loop.call_soon(self._settle, group, context=self._context)
                 raise
         self._go_on()
 
@@ -283,7 +306,9 @@ class Writer:
             self.is_committing = False
             self._loop.call_later(self._delay(), self._flush, context=self._context)
             return
-        self._settle(group, [translate(error, self._location) for _ in group])
+        for piece in group:
+            piece.outcome = translate(error, self._location)
+        self._settle(group)
 
     def _go_on(self) -> None:
         self.is_committing = False

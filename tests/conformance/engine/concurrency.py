@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from assent import now, signal, step, workflow
-from assent.errors import NotDeterministic
+from assent.errors import NotDeterministic, UsageError
 from assent.runtime import Handle
 from tests.conformance.engine.ground import Ground, Suite
 
@@ -404,6 +404,15 @@ class Refusals(Suite):
             with pytest.raises(NotDeterministic, match=named) as raised:
                 await (await runtime.start(touches)).result()
         assert "@step" in str(raised.value)
+
+    async def test_workflow_code_that_writes_to_the_store_is_told_to_put_it_in_a_step(self, ground: Ground) -> None:
+        @workflow
+        async def writes() -> None:
+            await asyncio.gather(runtime.people.add("bob"), echo("beside it"))
+
+        async with ground.runtime(writes) as runtime:
+            with pytest.raises(UsageError, match="@step"):
+                await (await runtime.start(writes)).result()
 
     async def test_waiting_for_a_thread_fails_instead_of_hanging(self, ground: Ground) -> None:
         @workflow

@@ -262,3 +262,18 @@ class Failures(Suite):
             return ""
 
         assert await self.outlives(ground, waits) == ("returned", "cancelled")
+
+    async def test_a_step_may_even_raise_what_closes_generators(self, ground: Ground) -> None:
+        @step
+        async def closes() -> None:
+            raise GeneratorExit("enough")
+
+        @workflow
+        async def sees() -> str:
+            try:
+                await closes()
+            except StepFailed as error:
+                return str(error)
+            return "nothing"
+
+        assert "enough" in await self.finished(ground, sees)

@@ -3,11 +3,15 @@
 import asyncio
 import gc
 import weakref
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_serializer
 
 from assent import NOT_DONE, Effect, execution, signal, step, workflow
+from assent.engine.workflow import call as as_caller
 from assent.store import Event, Status
 from tests.conformance.engine.ground import Ground, Suite, forgotten, types
 
@@ -399,3 +403,94 @@ class Sharing(Suite):
             for handle in handles:
                 ends = types(await handle.events(), "execution.completed", "step.completed")
                 assert ends == ["step.completed"] * 2 + ["execution.completed"]
+
+    # Callers who leave
+
+    @pytest.mark.parametrize("turns", range(4))
+    async def test_a_second_caller_who_leaves_takes_nobody_elses_place(self, ground: Ground, turns: int) -> None:
+        @workflow
+        async def hears() -> str:
+            return await signal("go", str)
+
+        async with ground.runtime(hears) as runtime:
+            call = partial(as_caller, runtime.engine, hears.program, {}, id="shared")
+            stays = asyncio.ensure_future(call())
+            await quiet()
+            leaves = asyncio.ensure_future(call())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            leaves.cancel()
+            await asyncio.wait([leaves])
+            await quiet()
+            assert ground.in_memory(runtime) == {"shared"}
+            await runtime.handle("shared").signal("go", "on")
+            assert await stays == "on"
+
+    @pytest.mark.parametrize("turns", range(8))
+    async def test_a_caller_who_leaves_while_it_is_taken_up_loses_nothing(self, ground: Ground, turns: int) -> None:
+        @workflow
+        async def hears() -> str:
+            return await signal("go", str)
+
+        async with ground.runtime(hears) as runtime:
+            handle = await runtime.start(hears, id="parked")
+            await runtime.engine.waiting(handle.id)
+            await forgotten(ground, runtime)
+            leaves = asyncio.ensure_future(as_caller(runtime.engine, hears.program, {}, id="parked"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            leaves.cancel()
+            await asyncio.wait([leaves])
+            await handle.signal("go", "on")
+            assert await handle.result() == "on"
+
+    # Contexts
+
+    async def test_what_others_leave_in_context_variables_reaches_nobody(self, ground: Ground) -> None:
+        left: ContextVar[str] = ContextVar("left", default="")
+
+        def leaves_something(event: Event) -> None:
+            left.set(f"by a watcher at {event.type}")
+
+        @step
+        async def looks() -> str:
+            found = left.get()
+            left.set("by a step")
+            return found
+
+        @workflow
+        async def looks_around() -> list[str]:
+            return [left.get(), await looks(), left.get(), await looks()]
+
+        async with ground.runtime(looks_around, watchers=[leaves_something]) as runtime:
+            for name in (None, "known"):
+                handle = await runtime.start(looks_around, id=name)
+                assert await handle.result() == [""] * 4
+
+    async def test_a_result_is_written_outside_of_what_its_step_has_set(self, ground: Ground) -> None:
+        mood: ContextVar[str] = ContextVar("mood", default="calm")
+
+        class Noted(BaseModel):
+            text: str
+
+            @field_serializer("text")
+            def written(self, text: str) -> str:
+                return text if mood.get() == "calm" else "changed"
+
+        @step
+        async def notes() -> Noted:
+            mood.set("wild")
+            return Noted(text="as it is")
+
+        @workflow
+        async def reads() -> str:
+            return (await notes()).text
+
+        notes.__wrapped__.__annotations__["return"] = Noted
+        assert await self.finished(ground, reads) == "as it is"
+
+
+async def quiet() -> None:
+    """Return when all that was under way in this loop has had its turns."""
+    for _ in range(50):
+        await asyncio.sleep(0)
