@@ -258,6 +258,13 @@ async def test_claiming_looks_at_due_executions_only(store: SqliteStore, path: P
     assert plan.startswith("SEARCH executions USING INDEX executions_due (name=? AND version=? AND wake_at")
 
 
+async def test_the_newest_executions_are_found_without_sorting_all(store: SqliteStore, path: Path) -> None:
+    older = "(created_at, id) < (SELECT created_at, id FROM executions WHERE id = ?)"
+    plan = plan_of(path, f"{EXECUTIONS} WHERE {older} ORDER BY created_at DESC, id DESC LIMIT ?", ("e1", 9))
+    assert plan[0] == "SEARCH executions USING INDEX executions_newest (created_at<?)"
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan  # only those of one moment are sorted
+
+
 async def test_a_whole_file_has_nothing_wrong(store: SqliteStore) -> None:
     await own(store, "e1")
     assert await store.check() == []

@@ -31,7 +31,8 @@ CREATE TABLE executions (
 -- Only free executions that may come due are in it: claiming costs the same with ten and with a million parked ones.
 CREATE INDEX executions_due ON executions (name, version, wake_at) WHERE owner IS NULL AND wake_at IS NOT NULL;
 CREATE INDEX executions_owned ON executions (owner) WHERE owner IS NOT NULL;
-CREATE INDEX executions_newest ON executions (created_at, id);
+-- Not with the id, which would make it three times as large: few are created at the same moment.
+CREATE INDEX executions_newest ON executions (created_at);
 CREATE INDEX executions_children ON executions (parent_id) WHERE parent_id IS NOT NULL;
 
 -- What happened, in the order in which it happened. Rows are added and never touched again.
